@@ -1,7 +1,13 @@
 """What was read, before anything is fitted to it: named parts of rows, and what to tell the user about them."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SourceKind = Literal["table", "images", "arrays"]
 
@@ -11,21 +17,35 @@ class Part:
     """Some rows of a source, as they were read.
 
     `inputs`: a DataFrame (table), a uint8 tensor (N, channels, height, width) (images), or an array (arrays).
-    `targets`: a DataFrame (table), or an array with one entry (class name, number) or row per sample; None if unknown.
+    `targets`: a DataFrame of target columns, or an array with one class name or number per sample; None if unknown.
     `rows`: what each row is called in messages (file name, line number); empty where its index is name enough.
     """
 
     inputs: Any
     targets: Any = None
     rows: tuple[str, ...] = ()
+    weights: NDArray[np.floating[Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def take(self, rows: NDArray[np.int64]) -> Part:
+        """These rows of it, in this order."""
+        return Part(
+            self.inputs.iloc[rows].reset_index(drop=True) if hasattr(self.inputs, "iloc") else self.inputs[rows],
+            self.targets.iloc[rows].reset_index(drop=True) if hasattr(self.targets, "iloc") else self.targets[rows],
+            tuple(self.rows[i] for i in rows) if self.rows else tuple(str(i) for i in rows),
+            None if self.weights is None else self.weights[rows],
+        )
+
+    def without(self, column: str) -> Part:
+        """A table part without one of its columns."""
+        return replace(self, inputs=self.inputs.drop(columns=column))
+
 
 @dataclass(frozen=True)
 class Source:
-    """Everything that was found in one place: `parts` has "all", or "train" and "test" (and "validation") if given so."""
+    """What was found in one place. `parts` has "all", or "train" and "test" (and "validation") where given so."""
 
     kind: SourceKind
     where: str
