@@ -1,0 +1,60 @@
+"""Osler: from data to a trained, diagnosed, explained and reported network.
+
+The names below are loaded when they are first used, so that `import osler` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from osler.errors import InputError
+    from osler.names import activation, initialize, loss, metric, model, models, optimizer, schedule
+    from osler.recipe import Recipe
+    from osler.run import Run, load, train
+    from osler.training import Trainer
+
+_HOMES = {
+    "InputError": "osler.errors",
+    "Recipe": "osler.recipe",
+    "Run": "osler.run",
+    "Trainer": "osler.training",
+    "activation": "osler.names",
+    "initialize": "osler.names",
+    "load": "osler.run",
+    "loss": "osler.names",
+    "metric": "osler.names",
+    "model": "osler.names",
+    "models": "osler.names",
+    "optimizer": "osler.names",
+    "schedule": "osler.names",
+    "train": "osler.run",
+}
+__all__ = [
+    "InputError",
+    "Recipe",
+    "Run",
+    "Trainer",
+    "__version__",
+    "activation",
+    "initialize",
+    "load",
+    "loss",
+    "metric",
+    "model",
+    "models",
+    "optimizer",
+    "schedule",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'osler' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -13,7 +13,7 @@ TaskKind = Literal["binary", "multiclass", "multilabel", "regression"]
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees. `inputs` is what the network's forward takes: a tensor, or a tuple or dict of them."""
+    """What one training step sees. `inputs` is what the forward takes: a tensor, or a tuple or dict of them."""
 
     inputs: Any
     targets: Any = None

@@ -67,10 +67,12 @@ class Shift:
             return images
         if self.padding == "reflect":
             if p >= min(height, width):
-                raise InputError(f"shift: {p} pixels can't be reflected from {height}×{width}; the rule is pixels < sides")
+                raise InputError(
+                    f"shift: {p} pixels can't be reflected from {height}×{width}; the rule is pixels < sides"
+                )
             # By index, because torch's own reflection takes no uint8.
             rows, columns = (_reflected(side, p, images.device) for side in (height, width))
-            padded = images.index_select(2, rows).index_select(3, columns)
+            padded = images[:, :, rows][..., columns]
         else:
             padded = F.pad(images, (p, p, p, p))
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (N, C, 2p + 1, 2p + 1, H, W)
@@ -106,8 +108,8 @@ AUGMENTATIONS: Registry[Augmentation] = Registry(
 def from_names(specs: Iterable[str | Mapping[str, Any]]) -> Compose:
     """Builds the augmentations a recipe names, in its order; options go beside the name.
 
-        >>> from_names(["flip", {"name": "shift", "pixels": 2}])
-        Compose(parts=(Flip(probability=0.5), Shift(pixels=2, padding='zeros')))
+    >>> from_names(["flip", {"name": "shift", "pixels": 2}])
+    Compose(parts=(Flip(probability=0.5), Shift(pixels=2, padding='zeros')))
     """
     parts = []
     for spec in specs:

@@ -19,6 +19,7 @@ IMAGES, LABELS = 0x0803, 0x0801  # 2051 and 2049: unsigned bytes on three axes, 
 LIMIT_BYTES = 4 * 2**30
 _NAME = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx\d-ubyte(?:\.gz)?", re.IGNORECASE)
 _CHUNK = 2**20
+_MOST_AXES = 32  # of a NumPy array
 _MOST_INFLATION = 1032  # deflate cannot expand its data more than this
 
 
@@ -39,7 +40,7 @@ def read_idx(path: str | Path, *, limit_bytes: int = LIMIT_BYTES) -> np.ndarray:
             raw.seek(0)
             if not gzipped:
                 return _read(raw, path, size, limit_bytes)
-            with gzip.GzipFile(fileobj=raw) as unpacked:
+            with gzip.open(raw) as unpacked:
                 return _read(unpacked, path, size * _MOST_INFLATION, limit_bytes)
     except EOFError as error:
         raise InputError(f"{path} is cut off: its gzip data ends early; get the file again") from error
@@ -49,24 +50,26 @@ def read_idx(path: str | Path, *, limit_bytes: int = LIMIT_BYTES) -> np.ndarray:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _read(file: IO[bytes], path: Path, most_bytes: int, limit_bytes: int) -> np.ndarray:
+def _read(file: IO[bytes] | gzip.GzipFile, path: Path, most_bytes: int, limit_bytes: int) -> np.ndarray:
     """`most_bytes`: what the file can hold at the very most, known without unpacking it."""
     head = file.read(4)
     if not head:
         raise InputError(f"{path} is empty")
-    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or head[3] == 0:
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or not 1 <= head[3] <= _MOST_AXES:
         raise InputError(
-            f"{path} is not an idx file: it starts with the magic number {int.from_bytes(head)} (0x{head.hex()}), but an "
-            f"idx file starts with two zero bytes, the element type (one of {', '.join(map(str, TYPES))}) and the number "
-            f"of axes ({IMAGES} for grey images, {LABELS} for labels)"
+            f"{path} is not an idx file: it starts with the magic number {int.from_bytes(head)} (0x{head.hex()}), but "
+            f"an idx file starts with two zero bytes, the element type (one of {', '.join(map(str, TYPES))}) and the "
+            f"number of axes ({IMAGES} for grey images, {LABELS} for labels)"
         )
     dtype, axes = np.dtype(TYPES[head[2]]), head[3]
     header = file.read(4 * axes)
     if len(header) < 4 * axes:
         raise InputError(f"{path} is cut off: its header needs {4 + 4 * axes} bytes, but has {4 + len(header)}")
     shape = struct.unpack(f">{axes}I", header)
+    if 0 in shape:
+        raise InputError(f"{path} holds no elements: its sizes are {'×'.join(map(str, shape))}")
     expected = math.prod(shape) * dtype.itemsize
-    claim = f"{path}: its header says {'×'.join(map(str, shape))} elements of {dtype.itemsize} bytes, {expected:,} bytes"
+    claim = f"{path}: its header says {'×'.join(map(str, shape))} elements, {expected:,} bytes"
     if expected > most_bytes:
         raise InputError(f"{claim}, but it holds at most {most_bytes:,}: it is cut off, or its header is wrong")
     if expected > limit_bytes:
@@ -82,7 +85,7 @@ def _read(file: IO[bytes], path: Path, most_bytes: int, limit_bytes: int) -> np.
 
 
 def find_idx(folder: str | Path) -> dict[str, Path]:
-    """The idx files in a folder that bear MNIST's names, by "train-images", "train-labels", "test-images", "test-labels".
+    """The idx files in a folder that bear MNIST's names, by "train-images", "train-labels" and the same for "test".
 
     Unzipped files come before gzipped ones of the same name.
     """
@@ -111,10 +114,14 @@ def read_idx_folder(folder: str | Path, notes: list[str], *, limit_bytes: int = 
         if images and labels:
             parts[name] = _read_part(images, labels, limit_bytes)
         elif one := images or labels:
-            raise InputError(f"{one} is there without its {'labels' if images else 'images'}; put both files in {folder}")
+            raise InputError(
+                f"{one} is there without its {'labels' if images else 'images'}; put both files in {folder}"
+            )
     sizes = {name: tuple(part.inputs.shape[1:]) for name, part in parts.items()}
     if len(set(sizes.values())) > 1:
-        raise InputError(f"{folder}: images must be of one size, but got {sizes['train']} to train, {sizes['test']} to test")
+        raise InputError(
+            f"{folder}: images must be of one size, but got {sizes['train']} to train, {sizes['test']} to test"
+        )
     if len(parts) == 1:
         (name,) = parts
         notes.append(f"only the {name} files are there: they are all the data")
@@ -130,8 +137,6 @@ def _read_part(images_path: Path, labels_path: Path, limit_bytes: int) -> Part:
             f"{images_path} has {len(images):,} images, but {labels_path.name} has {len(labels):,} labels; "
             "each image needs one label: the files do not belong together"
         )
-    if images.size == 0:
-        raise InputError(f"{images_path} holds no pictures: its sizes are {'×'.join(map(str, images.shape))}")
     if images.ndim == 3:
         images = images[:, None]  # (N, H, W) -> (N, 1, H, W)
     return Part(torch.from_numpy(images), labels.astype(np.int64))

@@ -3,35 +3,25 @@
 import base64
 import io
 import os
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NoReturn
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from osler.data.parts import Part, Source
+from osler.data.picture import Header, decode, quiet, read_header
 from osler.errors import InputError
 
 LIMIT_BYTES = 4 * 2**30
 SIZE = 96  # of pictures whose own sizes differ or are too large
 LARGEST = 224  # pictures of one size up to this stay as they are
-FORMATS = ("PNG", "JPEG")
 PARTS = {"train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"}
 _SIDE_FILES = {"thumbs.db", "desktop.ini", "source.md", "readme.md", "readme.txt", "readme", "license", "__macosx"}
-_SIGNATURES = {b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"%PDF": "PDF", b"<svg": "SVG"}
-_ORIENTATION = 0x0112  # EXIF: 1 is upright; 5 to 8 also swap the sides
-
-
-class _Header(NamedTuple):
-    width: int  # upright
-    height: int
-    grey: bool
 
 
 def read_images(
@@ -51,28 +41,28 @@ def read_images(
     InputError if none is left, or if the result would be larger than `limit_bytes`.
     """
     notes: list[str] = []
-    with _quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        headers = list(pool.map(_header, paths))
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        headers = list(pool.map(read_header, paths))
         left_out = {path: h for path, h in zip(paths, headers, strict=True) if isinstance(h, str)}
-        found = [(path, h) for path, h in zip(paths, headers, strict=True) if isinstance(h, _Header)]
+        found = [(path, h) for path, h in zip(paths, headers, strict=True) if isinstance(h, Header)]
         if not found:
-            raise InputError(f"no PNG or JPEG picture could be read{': ' if paths else ''}{_listed(left_out, paths)}")
+            raise _none_left(left_out)
         height, width = _common_size([h for _, h in found], size, notes)
         if channels is None:
             channels = 1 if all(h.grey for _, h in found) else 3
         needed = len(found) * channels * height * width
         if needed > limit_bytes:
             raise InputError(
-                f"{len(found):,} pictures of {height}×{width} with {channels} channels need {needed / 2**30:.2f} GiB, but at "
-                f"most {limit_bytes / 2**30:.2f} GiB are held in memory; choose a smaller size or fewer pictures"
+                f"{len(found):,} pictures of {height}×{width} with {channels} channels need {needed / 2**30:.2f} GiB, "
+                f"but at most {limit_bytes / 2**30:.2f} GiB are held in memory; choose a smaller size or fewer pictures"
             )
         pixels = np.empty((len(found), channels, height, width), np.uint8)
 
-        def decode(index: int) -> str | None:
-            return _decode(found[index][0], pixels[index])
+        def fill(index: int) -> str | None:
+            return decode(found[index][0], pixels[index])
 
-        troubles = list(pool.map(decode, range(len(found))))
-    kept = []
+        troubles = list(pool.map(fill, range(len(found))))
+    kept: list[Path] = []
     for index, ((path, _), trouble) in enumerate(zip(found, troubles, strict=True)):
         if trouble is None:
             pixels[len(kept)] = pixels[index]  # closes the gaps in place
@@ -80,10 +70,10 @@ def read_images(
         else:
             left_out[path] = trouble
     if not kept:
-        raise InputError(f"no PNG or JPEG picture could be read: {_listed(left_out, paths)}")
+        raise _none_left(left_out)
     if left_out:
         in_order = {path: left_out[path] for path in paths if path in left_out}
-        notes.insert(0, f"{len(left_out):,} of {len(paths):,} files left out: {_listed(in_order, paths)}")
+        notes.insert(0, f"{len(left_out):,} of {len(paths):,} files left out: {_reasons(in_order)}")
     return torch.from_numpy(pixels[: len(kept)]), notes, kept
 
 
@@ -95,24 +85,25 @@ def find_images(path: str | Path) -> list[Path]:
     if not path.is_dir():
         raise InputError(f"there is no file or folder {path}")
     files: list[Path] = []
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not _is_side(name))
         files += [Path(folder, name) for name in sorted(names) if not _is_side(name)]
     return files
 
 
 def find_parts(folder: str | Path) -> dict[str, Path]:
-    """The parts a folder is divided into: "train" and "test" (and "validation"), or "all" for the folder itself.
+    """The parts a folder is divided into: "train" and "test" (and "validation"), or "all" where there is one only.
 
     A single part beside train is what is held out, so it is "test" whatever its name.
     """
-    folders = {name.lower(): path for name, path in _folders(Path(folder)).items()}
+    root = Path(folder)
+    folders = _folders(root)
     parts: dict[str, Path] = {}
-    for name, path in folders.items():
-        if (part := PARTS.get(name)) and parts.setdefault(part, path) != path:
-            raise InputError(f"{folder}: {parts[part].name!r} and {path.name!r} are both {part} parts; keep one")
+    for path in folders:
+        if (part := PARTS.get(path.name.lower())) and parts.setdefault(part, path) != path:
+            raise InputError(f"{root}: {parts[part].name!r} and {path.name!r} are both {part} parts; keep one")
     if "train" not in parts or (len(parts) == 1 and len(folders) > 1):  # no parts, or a class that is called "train"
-        return {"all": Path(folder)}
+        return {"all": root}
     if len(parts) == 1:
         return {"all": parts["train"]}
     if len(parts) == 2:
@@ -123,7 +114,7 @@ def find_parts(folder: str | Path) -> dict[str, Path]:
 
 def find_classes(folder: str | Path) -> dict[str, list[Path]]:
     """The files of each class, by the name of its folder; both sorted. Empty if the folder has no folders."""
-    return {name: find_images(path) for name, path in _folders(Path(folder)).items()}
+    return {path.name: find_images(path) for path in _folders(Path(folder))}
 
 
 def read_image_folder(
@@ -144,32 +135,25 @@ def read_image_folder(
     root = Path(folder)
     places = find_parts(root)
     classes = {part: find_classes(place) for part, place in places.items()}
-    files = [(part, name, path) for part, c in classes.items() for name, paths in c.items() for path in paths]
+    files = [(part, name, path) for part, found in classes.items() for name, paths in found.items() for path in paths]
     if not files:
-        raise InputError(f"{root} has no pictures in class folders; each goes into a folder named after its class")
-    try:
-        pixels, notes, kept = read_images([path for *_, path in files], size, channels, limit_bytes=limit_bytes)
-    except InputError as error:
-        raise InputError(f"{root}: {error}") from error
+        raise InputError(f"{root} has no pictures in class folders; put each into a folder named after its class")
+    pixels, notes, kept = read_images([path for *_, path in files], size, channels, limit_bytes=limit_bytes)
     used = set(kept)
     parts: dict[str, Part] = {}
     start = 0
-    for part in places:
-        rows = [(name, path) for p, name, path in files if p == part and path in used]
-        targets = np.array([_shown(name) for name, _ in rows], dtype=np.str_)
-        names = tuple(_shown(path.relative_to(root)) for _, path in rows)
-        parts[part] = Part(pixels[start : start + len(rows)], targets, names)
-        start += len(rows)
-        if not rows:
-            raise InputError(f"{places[part]} has no picture that can be read; fill it or remove it")
-    _check_classes({part: list(c) for part, c in classes.items()}, parts, places, notes)
     for part, place in places.items():
-        if part == "test" and place.name.lower() != "test":
-            notes.append(f"the part {place.name!r} is held out to test on")
-    if "train" in places:
-        ignored = [name for name, path in _folders(root).items() if path not in places.values()]
-        if ignored:
-            notes.append(f"folders beside the parts left out: {_listing(map(_shown, ignored))}")
+        rows = [(_shown(name), _shown(path.relative_to(root))) for p, name, path in files if p == part and path in used]
+        if not rows:
+            raise InputError(f"{place} has no picture that can be read; fill it or remove it")
+        targets, names = zip(*rows, strict=True)
+        parts[part] = Part(pixels[start : start + len(rows)], np.array(targets), names)
+        start += len(rows)
+    _check_classes({part: [*map(_shown, found)] for part, found in classes.items()}, parts, places, notes)
+    if (held_out := places.get("test")) and held_out.name.lower() != "test" and "validation" not in places:
+        notes.append(f"the part {held_out.name!r} is held out to test on")
+    if beside := _beside(root, places):
+        notes.append(f"left out, because not in a class folder: {_listing(map(_shown, beside))}")
     return Source("images", str(root), parts, notes)
 
 
@@ -177,21 +161,32 @@ def _check_classes(
     classes: dict[str, list[str]], parts: dict[str, Part], places: dict[str, Path], notes: list[str]
 ) -> None:
     """Each class needs a picture to learn from; one that is missing in a part held out is only worth a note."""
-    learned = next(iter(classes))  # "train" or "all"
-    for part, names in classes.items():
-        filled = set(parts[part].targets.tolist())
-        empty = [name for name in map(_shown, names) if name not in filled]
-        if empty and part == learned:
-            raise InputError(f"class folder {places[part] / empty[0]} has no picture that can be read; fill it or remove it")
-        unknown = sorted(filled - set(parts[learned].targets.tolist()))
-        if unknown:
+    filled = {part: set(parts[part].targets.tolist()) for part in parts}
+    first = next(iter(parts))  # "train" or "all"
+    for name in classes[first]:
+        if name not in filled[first]:
             raise InputError(
-                f"{places[part]} has the class {unknown[0]!r} that {places[learned]} lacks: a network cannot "
-                "recognise what it was never shown; add pictures to train on or remove the folder"
+                f"class folder {places[first] / name} has no picture that can be read; fill it or remove it"
             )
-        missing = sorted(set(parts[learned].targets.tolist()) - filled)
-        if missing:
-            notes.append(f"no picture in {places[part].name!r} of: {_listing(missing)}")
+    for part, place in places.items():
+        if unknown := sorted(filled[part] - filled[first]):
+            raise InputError(
+                f"{place} has the class {unknown[0]!r}, but {places[first]} has not: a network cannot recognise what "
+                "it was never shown; add pictures of it to train on, or remove the folder"
+            )
+        if missing := sorted(filled[first] - filled[part]):
+            notes.append(f"no picture in {place.name!r} of: {_listing(missing)}")
+
+
+def _beside(root: Path, places: dict[str, Path]) -> list[Path]:
+    """What lies where only part folders or class folders belong."""
+    looked_at = {root, *places.values()}
+    return [
+        path.relative_to(root)
+        for folder in sorted(looked_at)
+        for path in sorted(folder.iterdir())
+        if not _is_side(path.name) and path not in looked_at and not (folder in places.values() and path.is_dir())
+    ]
 
 
 def to_png_base64(image: Tensor) -> str:
@@ -204,42 +199,55 @@ def to_png_base64(image: Tensor) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _header(path: Path) -> _Header | str:
-    """What a picture's header says, or why it cannot be used."""
-    try:
-        if not path.is_file():
-            return "not a file"  # a pipe or a device would never end
-        with path.open("rb") as file:
-            beginning = file.read(16)
-        if not beginning:
-            return "empty file"
-        if (kind := _format(beginning)) not in FORMATS:
-            return f"{kind}, not PNG or JPEG" if kind else "not a picture"
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            if _orientation(image) >= 5:
-                width, height = height, width
-            return _Header(width, height, _is_grey(image))
-    except Exception as error:  # Pillow raises errors of many types on a stranger's bytes
-        return _reason(error)
+def _common_size(headers: list[Header], size: int | tuple[int, int] | None, notes: list[str]) -> tuple[int, int]:
+    """The (height, width) that all pictures get; a note if any has to be resized."""
+    own = {(h.height, h.width) for h in headers}
+    if size is None:
+        height, width = next(iter(own)) if len(own) == 1 and max(max(own)) <= LARGEST else (SIZE, SIZE)
+    else:
+        height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise InputError(f"a picture's size must be at least 1 pixel, but got {size!r}")
+    if own != {(height, width)}:
+        smallest, largest = (choose(own, key=lambda s: s[0] * s[1]) for choose in (min, max))
+        span = f"{smallest[0]}×{smallest[1]}" + (f" to {largest[0]}×{largest[1]}" if len(own) > 1 else "")
+        notes.append(
+            f"pictures of {span} pixels resized to {height}×{width} (scaled to cover it, cropped around the centre)"
+        )
+    return height, width
 
 
-def _decode(path: Path, out: np.ndarray) -> str | None:
-    """Writes the picture into `out` (C, H, W), scaled and cropped to fit; returns what is wrong with it, if anything."""
-    channels, height, width = out.shape
+def _folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise InputError(f"there is no folder {root}")
     try:
-        with Image.open(path, formats=FORMATS) as opened:
-            orientation = _orientation(opened)
-            sides = (width, height) if orientation < 5 else (height, width)
-            scale = max(sides[0] / opened.width, sides[1] / opened.height)
-            # A JPEG decodes straight to an eighth, a quarter or a half of its size: several times faster.
-            opened.draft(None, (int(opened.width * scale), int(opened.height * scale)))
-            image = _eight_bits(opened, "L" if channels == 1 else "RGB")
-            if orientation != 1:
-                image = ImageOps.exif_transpose(opened if image is opened else _oriented(image, opened))
-            if image.size != (width, height):
-                image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-            out[:] = np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
-    except Exception as error:  # as above
-        return _reason(error)
-    return None
+        return sorted(path for path in root.iterdir() if path.is_dir() and not _is_side(path.name))
+    except OSError as error:
+        _unreadable(error)
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise InputError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+
+def _is_side(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SIDE_FILES
+
+
+def _reasons(left_out: dict[Path, str]) -> str:
+    return _listing(f"{_shown(path)} ({reason})" for path, reason in left_out.items())
+
+
+def _none_left(left_out: dict[Path, str]) -> InputError:
+    return InputError(f"no PNG or JPEG picture could be read: {_reasons(left_out) or 'no files were given'}")
+
+
+def _listing(items: Iterable[str]) -> str:
+    """The first five, and how many more."""
+    named = list(items)
+    return ", ".join(named[:5]) + (f" and {len(named) - 5:,} more" if len(named) > 5 else "")
+
+
+def _shown(name: str | Path) -> str:
+    """A file name as text that can be printed: names on disk may be any bytes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

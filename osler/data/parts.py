@@ -29,11 +29,19 @@ class Part:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def with_target(self, name: str) -> Part:
+        """The same with its targets as a DataFrame; `name` is for a column that has none."""
+        import pandas as pd
+
+        if self.targets is None or hasattr(self.targets, "columns"):
+            return self
+        return replace(self, targets=pd.DataFrame({name: self.targets}))
+
     def take(self, rows: NDArray[np.int64]) -> Part:
-        """These rows of it, in this order."""
+        """These rows of it, in this order; targets must be a DataFrame."""
         return Part(
             self.inputs.iloc[rows].reset_index(drop=True) if hasattr(self.inputs, "iloc") else self.inputs[rows],
-            self.targets.iloc[rows].reset_index(drop=True) if hasattr(self.targets, "iloc") else self.targets[rows],
+            self.targets.iloc[rows].reset_index(drop=True),
             tuple(self.rows[i] for i in rows) if self.rows else tuple(str(i) for i in rows),
             None if self.weights is None else self.weights[rows],
         )

@@ -66,13 +66,10 @@ def prepare(
 
 def _known_targets(part: Part, name: str, notes: list[str]) -> Part:
     """Targets as a DataFrame, without the rows whose target is unknown (counted)."""
-    import pandas as pd
-
-    targets = part.targets if hasattr(part.targets, "columns") else pd.DataFrame({"class": part.targets})
-    unknown = targets.isna().any(axis=1).to_numpy()
-    part = replace(part, targets=targets)
+    part = part.with_target("class")
+    unknown = part.targets.isna().any(axis=1).to_numpy()
     if unknown.all():
-        raise InputError(f"target {', '.join(map(repr, targets.columns))}: empty in all {len(part)} rows")
+        raise InputError(f"target {', '.join(map(repr, part.targets.columns))}: empty in all {len(part)} rows")
     if not unknown.any():
         return part
     where = "" if name == "all" else f" of the {name} part"

@@ -116,10 +116,20 @@ class Preprocess:
 
     def encode(self, part: Part, notes: list[str]) -> Dataset:
         """The part as tensors; targets only where the part has them."""
+        part = part.with_target(self.targets.task.names[0])
         inputs = self.inputs.encode(part.inputs, notes)
         targets = None if part.targets is None else torch.from_numpy(self.targets.encode(part.targets))
         weights = None if part.weights is None else torch.from_numpy(part.weights.astype(np.float32))
         return Dataset(torch.as_tensor(inputs), targets, weights)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one encoded sample."""
+        return (len(self.inputs.features),) if isinstance(self.inputs, TableEncoder) else tuple(self.inputs.shape)
+
+    def describe(self, part: Part) -> list[dict[str, Any]]:
+        """One record per column of a table, for people."""
+        return self.inputs.describe(part.inputs) if isinstance(self.inputs, TableEncoder) else []
 
     def transform(self) -> Callable[[Tensor], Tensor] | None:
         """What a batch still needs when it is used."""

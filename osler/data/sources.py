@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -33,9 +33,9 @@ def open_source(source: object, target: Target = None, image_size: int | None = 
     Raises InputError for whatever cannot be read, with the file and the cure.
     """
     if hasattr(source, "columns"):
-        return _table_source("a DataFrame", {"all": source}, target, [])
+        return _table_source("a DataFrame", {"all": _frame(source)}, target, [])
     if isinstance(source, tuple | list) and len(source) == 2:
-        return _pair(*source, target)
+        return _pair(source[0], source[1], target)
     if not isinstance(source, str | Path):
         raise InputError(
             f"a source is a name, a path, a DataFrame or a pair (inputs, targets), but got {type(source).__name__}"
@@ -52,8 +52,8 @@ def open_source(source: object, target: Target = None, image_size: int | None = 
 def open_rows(source: object, kind: str, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
     """Reads rows to predict: like `open_source`, but a target is welcome, not needed.
 
-    `kind` and `shape` are those of the data trained on ("images": pictures are brought to that shape); `targets` are the
-    names of the target columns. Pictures that cannot be read are counted in `notes`.
+    `kind` and `shape` are those of the data trained on (pictures are brought to that shape); `targets` are the names
+    of the target columns. Pictures that cannot be read are counted in `notes`.
     """
     if kind == "table":
         return _table_rows(source, targets, notes)
@@ -229,15 +229,16 @@ def _table_rows(source: object, targets: Sequence[str], notes: list[str]) -> Par
     return Part(features, frame[list(targets)] if known else None, tuple(str(i) for i in range(len(frame))))
 
 
-def _concat_columns(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
+def _concat_columns(left: Any, right: Any) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.concat([left.reset_index(drop=True), right.reset_index(drop=True)], axis=1)
+    frame: pd.DataFrame = pd.concat([left.reset_index(drop=True), right.reset_index(drop=True)], axis=1)
+    return frame
 
 
 def _frame(values: Any) -> pd.DataFrame:
     if hasattr(values, "columns"):
-        return values  # type: ignore[no-any-return]
+        return cast("pd.DataFrame", values)
     raise InputError(f"this run was trained on a table: give a file or a DataFrame, not a {type(values).__name__}")
 
 
@@ -293,7 +294,7 @@ def _target_frame(targets: Any, names: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     if hasattr(targets, "columns"):
-        return targets.reset_index(drop=True)  # type: ignore[no-any-return]
+        return cast("pd.DataFrame", targets.reset_index(drop=True))
     if isinstance(targets, pd.Series):
         return targets.reset_index(drop=True).to_frame(str(targets.name or names[0]))
     values = targets.detach().cpu().numpy() if hasattr(targets, "detach") else np.asarray(targets)

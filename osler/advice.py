@@ -1,0 +1,209 @@
+"""What to choose when the user chose nothing, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from osler.metrics import default_metrics
+from osler.recipe import Named, Recipe
+from osler.records import Choice, Task
+
+# Learning rate and weight decay for AdamW: batch normalisation stands large steps, LeNet-5 has nothing else against
+# overfitting than its decay, a single layer has little to overfit with.
+RATES = {"linear": (1e-2, 1e-4), "mlp": (2e-3, 1e-2), "lenet5": (3e-3, 0.1), "convnet": (5e-3, 0.02)}
+OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What advice is given on: what was found in the data, and whether the user brought a network."""
+
+    task: Task
+    kind: str  # of the source: table, images, arrays
+    rows: int  # to train on
+    shape: tuple[int, ...]  # of one encoded sample
+    outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
+    own_model: bool = False
+    accelerator: str = "cpu"
+    cores: int = 1
+
+
+def outlying(targets: np.ndarray[Any, Any]) -> float:
+    """The share of values further than 5 robust deviations (1.4826 · MAD) from the median of their column."""
+    distance = np.abs(targets - np.median(targets, axis=0))
+    spread = 1.4826 * np.median(distance, axis=0)
+    return float((distance > 5 * np.where(spread > 0, spread, np.inf)).mean())
+
+
+def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
+    """The recipe with every empty field filled in, and a line for each choice: what was chosen and why."""
+    choices: list[Choice] = []
+
+    def choose(field: str, advice: Callable[[], tuple[Any, str]]) -> None:
+        nonlocal recipe
+        given = getattr(recipe, field)
+        if isinstance(given, Named) and not given.name:
+            (advised, why), options = advice(), given.options
+            value = Named.model_validate({**advised.model_dump(), **options})
+            why = f"{why}; {', '.join(options)} asked for"
+        elif given is not None:
+            value, why = given, "asked for"
+        else:
+            value, why = advice()
+        recipe = recipe.model_copy(update={field: value})
+        choices.append(Choice(field.replace("_", " "), _shown(value), why))
+
+    choices.append(Choice("task", facts.task.kind, facts.task.why))
+    if facts.own_model:
+        choices.append(Choice("model", "your own network", "given"))
+    else:
+        choose("model", lambda: _model(facts))
+        choose("initialization", lambda: _initialization(recipe))
+    choose("scale", lambda: _scale(facts))
+    choose("loss", lambda: _loss(recipe, facts))
+    if facts.task.kind != "regression":
+        choose("class_weights", lambda: ("none", "every sample counts the same"))
+        choose("label_smoothing", lambda: (0.0, "targets are taken as they are"))
+    choose("metrics", lambda: _metrics(facts))
+    choose("batch_size", lambda: _batch_size(recipe, facts))
+    choose("epochs", lambda: _epochs(recipe, facts))
+    choose("optimizer", lambda: _optimizer(recipe))
+    choose("schedule", lambda: _schedule(recipe))
+    choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))
+    if facts.kind == "images":
+        choose("augment", lambda: _augment(recipe, facts))
+    choose("patience", lambda: _patience(recipe))
+    choose("device", lambda: (facts.accelerator, "the fastest there is"))
+    choose("threads", lambda: _threads(recipe, facts))
+    return recipe, choices
+
+
+def _model(facts: Facts) -> tuple[Named, str]:
+    if facts.kind == "images" and min(facts.shape[1:]) >= 8:
+        return Named(name="convnet"), "pictures: convolutions see the same pattern anywhere"
+    if facts.rows < 2000:
+        options, why = (
+            {"hidden": [64, 32], "dropout": 0.3},
+            f"{facts.rows} rows: small, with dropout against overfitting",
+        )
+    else:
+        options, why = {"hidden": [128, 64], "dropout": 0.2}, f"{facts.rows} rows of {math.prod(facts.shape)} features"
+    if facts.task.kind == "regression":
+        # Dropout makes the scale of the outputs waver, which a regression pays for.
+        options["dropout"] = 0.0
+        why = f"{facts.rows} rows of {math.prod(facts.shape)} features; no dropout, which blurs a regression"
+    return Named.model_validate({"name": "mlp", "activation": "relu", **options}), why
+
+
+def _initialization(recipe: Recipe) -> tuple[Named, str]:
+    if _is(recipe, "mlp", "linear"):
+        return Named(name="auto"), "He before ReLU, LeCun before SELU, Xavier elsewhere"
+    return Named(name="default"), "the model's own"
+
+
+def _scale(facts: Facts) -> tuple[bool, str]:
+    if facts.own_model:
+        return False, "your network sees your numbers as they are"
+    if facts.kind == "table":
+        return True, "numbers to mean 0 and deviation 1, learned on the training rows"
+    return True, f"{'channels' if facts.kind == 'images' else 'features'} to mean 0 and deviation 1"
+
+
+def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
+    if facts.task.kind == "regression":
+        if facts.outlying >= OUTLIERS:
+            return Named(name="huber"), f"regression with {facts.outlying:.1%} far-out targets: Huber follows them less"
+        return Named(name="mse"), "regression: linear output and squared error"
+    if _is(recipe, "perceptron"):
+        return Named(name="perceptron"), "Rosenblatt's rule is the gradient of this loss"
+    return {
+        "binary": (Named(name="binary_cross_entropy"), "two classes: one logit, sigmoid inside the loss"),
+        "multilabel": (Named(name="binary_cross_entropy"), "several labels: one logit each, sigmoid inside the loss"),
+        "multiclass": (
+            Named(name="sparse_categorical_cross_entropy"),
+            f"{facts.task.outputs} classes as integers: one logit each, softmax inside the loss",
+        ),
+    }[facts.task.kind]
+
+
+def _metrics(facts: Facts) -> tuple[list[str], str]:
+    return list(default_metrics(facts.task.kind)), "usual for this task"
+
+
+def _batch_size(recipe: Recipe, facts: Facts) -> tuple[int, str]:
+    if _is(recipe, "perceptron"):
+        return 1, "Rosenblatt's rule looks at one sample at a time"
+    if facts.kind == "images":
+        return (64, "usual for pictures") if facts.rows >= 4000 else (32, "few pictures: more steps an epoch")
+    size = 2 ** int(math.log2(min(max(facts.rows / 100, 16), 256)))
+    return size, f"about {max(facts.rows // size, 1)} steps an epoch"
+
+
+def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
+    if facts.kind == "images":
+        epochs = 6 if facts.rows >= 20000 else 20 if facts.rows >= 4000 else 40
+        return epochs, f"{facts.rows} pictures: the fewer, the more passes"
+    epochs = 80 if facts.rows < 2000 else 40 if facts.rows < 10000 else 25 if facts.rows < 20000 else 15
+    return epochs, f"{facts.rows} rows: the fewer, the more passes"
+
+
+def _optimizer(recipe: Recipe) -> tuple[Named, str]:
+    if _is(recipe, "perceptron"):
+        return Named.model_validate({"name": "sgd", "lr": 1.0}), "Rosenblatt's rule: step by the whole mistake"
+    lr, decay = RATES.get(recipe.model.name if recipe.model else "", (1e-3, 1e-2))
+    return (
+        Named.model_validate({"name": "adamw", "lr": lr, "weight_decay": decay}),
+        "Adam is a safe default; weight decay keeps weights small",
+    )
+
+
+def _schedule(recipe: Recipe) -> tuple[Named, str]:
+    assert recipe.optimizer is not None
+    if recipe.optimizer.name.startswith("adam"):
+        return Named(name="one_cycle"), "warm-up, then down to almost 0: fast and settled"
+    return Named(name="constant"), "the learning rate as given"
+
+
+def _augment(recipe: Recipe, facts: Facts) -> tuple[list[Named], str]:
+    if not _is(recipe, "convnet", "lenet5"):
+        return [], "for convolutional networks only"
+    channels, height, width = facts.shape
+    shift = Named.model_validate({"name": "shift", "pixels": max(min(height, width) // 14, 1)})
+    if channels == 3:
+        return [Named(name="flip"), shift], "photographs: mirrored and shifted they stay what they are"
+    return [shift], "shifted a little they stay what they are"
+
+
+def _patience(recipe: Recipe) -> tuple[int, str]:
+    assert recipe.epochs is not None
+    patience = max(recipe.epochs // 3, 5)
+    return patience, "stops when validation no longer improves; the best weights come back"
+
+
+def _threads(recipe: Recipe, facts: Facts) -> tuple[int, str]:
+    if facts.kind != "images" and not facts.own_model:
+        return 1, "a small network is fastest on one core"
+    return facts.cores, "all cores"
+
+
+def _is(recipe: Recipe, *names: str) -> bool:
+    return recipe.model is not None and recipe.model.name in names
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {number:g}" for key, number in value.items())
+    return (
+        {True: "yes", False: "no"}[value]
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

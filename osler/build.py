@@ -1,0 +1,124 @@
+"""From a recipe to the objects it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from osler.data.augment import from_names
+from osler.data.batches import Batches, Dataset
+from osler.data.preprocess import Preprocess
+from osler.errors import InputError, unknown_name
+from osler.metrics import METRICS
+from osler.models import MODELS
+from osler.nn.initialisation import INITIALIZERS, initialize
+from osler.nn.losses import LOSSES
+from osler.objectives.classification import Classification
+from osler.objectives.regression import Regression
+from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
+from osler.recipe import Named, Recipe
+from osler.registry import Registry
+
+AT_ONCE = 1024  # samples a batch where nothing is learned
+Supervised = Classification | Regression
+
+
+def check_names(recipe: Recipe) -> None:
+    """Raises InputError for a name or an option that does not exist, before any data is read."""
+    registries: dict[str, Registry[Any]] = {
+        "model": MODELS,
+        "loss": LOSSES,
+        "optimizer": OPTIMIZERS,
+        "schedule": SCHEDULES,
+    }
+    for field, registry in registries.items():
+        named: Named | None = getattr(recipe, field)
+        if named is not None and named.name:
+            registry.check_options(named.name, named.options)
+    if recipe.initialization is not None and recipe.initialization.name != "default":
+        INITIALIZERS.resolve(recipe.initialization.name)
+    for metric in recipe.metrics or ():
+        METRICS.resolve(metric)
+    from_names(named.model_dump() for named in recipe.augment or ())
+
+
+def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:
+    """The network of the recipe for these inputs and this task."""
+    assert recipe.model is not None
+    task = preprocess.targets.task
+    model = MODELS.create(recipe.model.name, inputs=preprocess.shape, outputs=task.outputs, **recipe.model.options)
+    if recipe.initialization is not None and recipe.initialization.name != "default":
+        initialize(model, recipe.initialization.name, **recipe.initialization.options)
+    return model
+
+
+def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
+    """The objective of the recipe's loss and metrics for this task."""
+    assert recipe.loss is not None
+    task, scaler = preprocess.targets.task, preprocess.targets.scaler
+    options = dict(recipe.loss.options)
+    if recipe.label_smoothing:
+        options["label_smoothing"] = recipe.label_smoothing
+    if isinstance(recipe.class_weights, dict):
+        options["class_weights"] = _in_order(recipe.class_weights, task.classes)
+    criterion = LOSSES.create(recipe.loss.name, **options)
+    metrics = recipe.metrics or []
+    if task.kind != "regression":
+        return Classification(task, criterion, metrics)
+    mean, std = (scaler.mean.tolist(), scaler.std.tolist()) if scaler else (None, None)
+    return Regression(task, criterion, metrics, mean, std)
+
+
+def balanced(classes: tuple[str, ...], targets: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Weights that make every class count the same: N / (C · N_c)."""
+    counts = np.bincount(targets.astype(np.int64).reshape(-1), minlength=len(classes))
+    weights = len(targets) / (len(classes) * np.maximum(counts, 1))
+    return {name: float(weight) for name, weight in zip(classes, weights, strict=True)}
+
+
+def _in_order(weights: dict[str, float], classes: tuple[str, ...]) -> list[float]:
+    for name in weights:
+        if name not in classes:
+            raise unknown_name("class in class_weights", name, classes)
+    absent = [name for name in classes if name not in weights]
+    if absent:
+        raise InputError(f"class_weights: no weight for {', '.join(map(repr, absent))}; every class needs one")
+    return [weights[name] for name in classes]
+
+
+def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
+    """The optimizer of the recipe, with weight decay on weights only (not on biases or norms)."""
+    assert recipe.optimizer is not None
+    options = recipe.optimizer.options
+    decay = float(options.pop("weight_decay", 0.0))
+    return OPTIMIZERS.create(recipe.optimizer.name, parameter_groups(model, decay), **options)
+
+
+def build_schedule(recipe: Recipe, optimizer: Optimizer, steps: int) -> LRScheduler:
+    assert recipe.schedule is not None
+    return SCHEDULES.create(recipe.schedule.name, optimizer, steps, **recipe.schedule.options)
+
+
+def learning_batches(recipe: Recipe, preprocess: Preprocess, data: Dataset) -> Batches:
+    """Batches to learn from: shuffled, augmented."""
+    size = len(data) if recipe.batch_size == "all" else recipe.batch_size or 32
+    augment = from_names(named.model_dump() for named in recipe.augment) if recipe.augment else None
+    return Batches(
+        data,
+        min(size, len(data)),
+        shuffle=True,
+        seed=recipe.seed,
+        transform=preprocess.transform(),
+        augment=augment,
+        device=recipe.device or "cpu",
+    )
+
+
+def plain_batches(preprocess: Preprocess, data: Dataset, device: str | torch.device | None = None) -> Batches:
+    """Batches to look at: in order, as they are."""
+    return Batches(data, AT_ONCE, transform=preprocess.transform(), device=device or "cpu")

@@ -1,0 +1,308 @@
+"""The command line: arguments → verbs. Heavy imports wait inside the verbs, so that --help answers at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from osler.errors import InputError
+
+DIVERGED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    help="From data to a trained, diagnosed, explained and reported neural network.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    # --batch_size and --batch-size are the same.
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": lambda t: t.replace("_", "-")},
+)
+
+SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="embedded data set, table file, or folder")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object on standard output, nothing else")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="any field of the recipe: --set optimizer.lr=0.01"),
+]
+
+
+@app.command()
+def train(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="embedded data set, table, or folder")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="column(s) to predict, by name or position (-1: the last)")] = None,
+    model: Annotated[str | None, typer.Option(help="network; `osler models` lists them")] = None,
+    task: Annotated[str | None, typer.Option(help="classification, regression …, if not as inferred")] = None,
+    epochs: Annotated[int | None, typer.Option(help="passes over the training data")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(help="samples a step: 1 stochastic, all: batch gradient descent")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
+    group: Annotated[str | None, typer.Option(help="column: rows of one group stay on one side of the split")] = None,
+    time: Annotated[str | None, typer.Option(help="column: later rows are held out")] = None,
+    weight: Annotated[str | None, typer.Option(help="column: how much each row counts")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="column to leave out; may be repeated")] = None,
+    settings: SetOption = None,
+    recipe: Annotated[Path | None, typer.Option(help="a recipe file; options given here overrule it")] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder (default: a new one in ./runs)")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network on a source; say what was chosen and why; write a run folder with a report.
+
+    Example: osler train titanic.csv --target Survived --set optimizer.lr=0.01
+    """
+    from osler.run import train as train_run
+
+    given = {
+        "target": target,
+        "model": model,
+        "task": task,
+        "epochs": epochs,
+        "batch_size": _value(batch_size),
+        "seed": seed,
+        "group": group,
+        "time": time,
+        "weight": weight,
+        "drop": drop or None,
+        **_assignments(settings or []),
+    }
+    run = train_run(source, recipe=recipe, out=out, verbose=not as_json, **given)
+    if as_json:
+        _print_json({"folder": str(run.folder), **_brief(run.record)})
+    if run.status == "diverged":
+        _fail("the loss became infinite or not a number; the weights of the best epoch before were kept", DIVERGED)
+    if run.status == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def predict(
+    run: RunArgument,
+    source: SourceArgument,
+    out: Annotated[Path | None, typer.Option(help="write the predictions to this CSV file")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict new rows with a trained run; CSV on standard output.
+
+    Example: osler predict runs/titanic new.csv --out predictions.csv
+    """
+    from osler.run import load
+
+    notes: list[str] = []
+    frame = load(run).predict(source, notes)
+    _print_notes(notes)
+    if as_json:
+        _print_json({"count": len(frame), "predictions": frame.to_dict("records")})
+    elif out is not None:
+        frame.to_csv(out, index=False)
+        typer.echo(f"{len(frame)} predictions written to {out}")
+    else:
+        sys.stdout.write(frame.to_csv(index=False))
+
+
+@app.command()
+def evaluate(run: RunArgument, source: SourceArgument, as_json: JsonOption = False) -> None:
+    """Loss and metrics of a trained run on rows whose target is known.
+
+    Example: osler evaluate runs/titanic more.csv
+    """
+    from osler.run import load
+
+    notes: list[str] = []
+    metrics = load(run).evaluate(source, notes)
+    _print_notes(notes)
+    if as_json:
+        _print_json({"metrics": metrics})
+    else:
+        for name, value in metrics.items():
+            typer.echo(f"{name:<16} {value:.4f}")
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print it as Markdown instead")] = False,
+) -> None:
+    """Write the report of a run again: one HTML file that needs no network.
+
+    Example: osler report runs/titanic
+    """
+    from osler.report import markdown as as_markdown
+    from osler.report import write_report
+
+    typer.echo(as_markdown(run) if markdown else write_report(run))
+
+
+@app.command()
+def draw(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a network's name, or a run folder")],
+    inputs: Annotated[str, typer.Option(help="shape of one sample")] = "1,32,32",
+    outputs: Annotated[int, typer.Option(help="numbers the network gives")] = 10,
+    svg: Annotated[Path | None, typer.Option(help="write a drawing to this file")] = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A network as a table: each layer's shape, how it comes about, and its parameters.
+
+    Example: osler draw lenet5 --inputs 1,32,32 --svg lenet5.svg
+    """
+    from osler.drawing import draw as draw_model
+
+    drawing = draw_model(model, _shape(inputs), outputs, _assignments(settings or []))
+    if svg is not None:
+        svg.write_text(drawing.svg(), encoding="utf-8")
+    if as_json:
+        _print_json(drawing.record())
+    else:
+        typer.echo(drawing.text())
+        if svg is not None:
+            typer.echo(f"drawn in {svg}")
+
+
+@app.command()
+def models(as_json: JsonOption = False) -> None:
+    """The networks that can be trained by name.
+
+    Example: osler models
+    """
+    from osler.models import MODELS
+
+    _list(MODELS, as_json)
+
+
+@app.command()
+def datasets(as_json: JsonOption = False) -> None:
+    """The embedded data sets, which need no file.
+
+    Example: osler datasets
+    """
+    from osler.data.examples import EXAMPLES
+
+    _list(EXAMPLES, as_json)
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of a recipe, for editors and checkers.
+
+    Example: osler schema > recipe.schema.json
+    """
+    from osler.recipe import Recipe
+
+    _print_json(Recipe.model_json_schema())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from osler import __version__
+
+        typer.echo(f"osler {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    """From data to a trained, diagnosed, explained and reported neural network."""
+
+
+def main() -> NoReturn:
+    """Runs the command line; user mistakes become one line on standard error, never a traceback."""
+    import click
+
+    try:
+        code = app(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error), BAD_INPUT)
+    except click.exceptions.NoArgsIsHelpError as error:
+        typer.echo(error.format_message())
+        sys.exit(BAD_INPUT)
+    except click.ClickException as error:
+        _fail(error.format_message(), BAD_INPUT)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader (head, less) went away: nobody is there to be told
+        sys.exit(0)
+    except OSError as error:
+        _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), BAD_INPUT)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"osler: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _value(text: str | None) -> Any:
+    """A value as YAML reads it: 3, 0.1, true, [64, 32], or text."""
+    import yaml
+
+    try:
+        return None if text is None else yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _assignments(settings: list[str]) -> dict[str, Any]:
+    assigned = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set takes KEY=VALUE, like optimizer.lr=0.01, but got {setting!r}")
+        assigned[key] = _value(text)
+    return assigned
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.replace("x", ",").replace("×", ",").split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"--inputs takes the shape of one sample, like 1,32,32, but got {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def _list(registry: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json({name: registry.summary(name) for name in registry})
+        return
+    width = max(map(len, registry))
+    for name in registry:
+        typer.echo(f"{name:<{width}}  {registry.summary(name)}")
+
+
+def _brief(record: dict[str, Any]) -> dict[str, Any]:
+    """What a script wants to know of a run."""
+    return {
+        "status": record["status"],
+        "metrics": record["metrics"],
+        "epochs": record["epochs"],
+        "best_epoch": record["best_epoch"],
+        "seconds": record["seconds"],
+        "task": record["task"]["kind"],
+        "model": record["network"]["name"],
+        "parameters": record["network"]["parameters"],
+        "notes": record["data"]["notes"],
+    }
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+
+
+def _print_notes(notes: list[str]) -> None:
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""A run on disk: written beside its place and moved there when complete, so that a half-written run never shows."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from osler.errors import InputError
+
+MARK = "run.json"  # the file that makes a folder a run
+
+
+@contextlib.contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """A new folder to write into; at the end it takes the place of `place`, of an older run there too.
+
+    When anything fails, the new folder is removed and what was there before is untouched. Raises InputError if the
+    place cannot be written to, holds something that is no run, or if the disk is full.
+    """
+    if place.exists() and not (place / MARK).exists() and (not place.is_dir() or any(place.iterdir())):
+        raise InputError(
+            f"{place} exists and is not a run folder: nothing there is overwritten; choose another with --out"
+        )
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {place.parent}: {error.strerror}; choose another folder with --out"
+        ) from None
+    try:
+        work.chmod(0o755)
+        yield work
+        _move(work, place)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise InputError(f"the disk is full: {place} was not written; older runs are untouched") from None
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _move(work: Path, place: Path) -> None:
+    older = None
+    if place.exists():
+        older = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
+        os.replace(place, older / "run")
+    os.replace(work, place)
+    if older is not None:
+        shutil.rmtree(older, ignore_errors=True)
+
+
+def free_name(parent: Path, stem: str) -> Path:
+    """`parent/stem`, or with the first number that is free."""
+    place, number = parent / stem, 2
+    while place.exists():
+        place, number = parent / f"{stem}-{number}", number + 1
+    return place
+
+
+def write_text(path: Path, text: str) -> None:
+    """The whole file or nothing."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """JSON that any reader takes: numbers that are not finite become null."""
+    write_text(path, json.dumps(_finite(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The record in a JSON file of a run. Raises InputError when it is not there or damaged."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path.parent} is not a run folder: it has no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{path} is damaged (it holds no record)")
+    return record
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

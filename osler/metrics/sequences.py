@@ -1,0 +1,65 @@
+"""Metrics of text and other sequences, whatever the kind of task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osler.metrics.tasks import whole
+from osler.records import TaskKind
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+
+def bleu(kind: TaskKind | None = None, outputs: int = 1, n_gram: int = 4, smooth: bool = False) -> Metric:
+    """How much a translation shares with reference translations, in words and their neighbours; between 0 and 1.
+
+    Formula: min(1, e^(1 − r/c)) · (Π pₙ)^(1/n_gram): pₙ is the part of the n-grams found in a reference, r and c the
+    lengths of references and translations, summed over the corpus. 0 when no n-gram of some length is found; `smooth`
+    adds 1 to the counts.
+    Shapes: update takes a list of sentences and a list of lists of references, as text.
+    Defaults: n_gram 4, smooth False. Raises: InputError for an n_gram below 1.
+    Source: Papineni et al., "BLEU: a method for automatic evaluation of machine translation", 2002; smoothing by Lin
+    and Och, 2004.
+    """
+    whole("n_gram", n_gram)
+    from torchmetrics.text import BLEUScore
+
+    return BLEUScore(n_gram=n_gram, smooth=smooth)
+
+
+def perplexity(kind: TaskKind | None = None, outputs: int = 1, ignore_index: int = -100) -> Metric:
+    """Among how many equally likely tokens a language model is undecided, on average.
+
+    Formula: exp(−mean log p(token)).
+    Shapes: update takes logits (…, vocabulary) and token indices (…).
+    Defaults: tokens equal to ignore_index, -100, do not count; without any other the value is nan.
+    Source: Jelinek et al., "Perplexity: a measure of the difficulty of speech recognition tasks", 1977.
+    """
+    from osler.metrics.streaming import Perplexity
+
+    return Perplexity(ignore_index)
+
+
+def word_error_rate(kind: TaskKind | None = None, outputs: int = 1) -> Metric:
+    """How many words must be put in, taken out or replaced, per word of the reference (can exceed 1).
+
+    Formula: Σ edit distance in words / Σ words of the references; nan for references without words.
+    Shapes: update takes a list of sentences and a list of references, as text.
+    Source: Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", 1966.
+    """
+    from torchmetrics.text import WordErrorRate
+
+    return WordErrorRate()
+
+
+def character_error_rate(kind: TaskKind | None = None, outputs: int = 1) -> Metric:
+    """How many characters must be put in, taken out or replaced, per character of the reference (can exceed 1).
+
+    Formula: Σ edit distance in characters / Σ characters of the references; nan for empty references.
+    Shapes: update takes a list of sentences and a list of references, as text.
+    Source: Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", 1966.
+    """
+    from torchmetrics.text import CharErrorRate
+
+    return CharErrorRate()

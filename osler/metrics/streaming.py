@@ -1,0 +1,183 @@
+"""Metrics that torchmetrics has not, or not in constant memory. Importing this imports torchmetrics: do it late.
+
+All of them add up counts and sums over batches; nothing waits for the device before `compute`.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import Metric
+
+from osler.records import TaskKind
+
+# Sums whose differences matter need double precision, which Apple's devices lack.
+PRECISE = torch.float32 if torch.backends.mps.is_available() else torch.float64
+
+
+def _columns(kind: TaskKind, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, labels) probabilities and 0/1 targets: a yes-or-no question per column, a class against the rest."""
+    if kind == "multiclass":
+        return probabilities, functional.one_hot(targets.long(), probabilities.shape[-1])
+    labels = probabilities.shape[-1] if kind == "multilabel" else 1
+    return probabilities.reshape(-1, labels), targets.reshape(-1, labels).long()
+
+
+class RankingArea(Metric):  # type: ignore[misc]
+    """Area under the ROC or the precision-recall curve, from counts of positives and negatives by probability.
+
+    Half of the thresholds lie evenly in probability and half evenly in its logit, so that both undecided and very sure
+    networks are resolved.
+    """
+
+    full_state_update = False
+    counts: Tensor  # (labels, bins, 2): negatives and positives
+
+    def __init__(self, kind: TaskKind, outputs: int, area: Literal["roc", "pr"], thresholds: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.area = area
+        even = torch.linspace(0, 1, thresholds - thresholds // 2)
+        edges = torch.cat([even, torch.linspace(-16, 16, thresholds // 2).sigmoid()]).sort().values
+        self.register_buffer("edges", edges, persistent=False)
+        labels = 1 if kind == "binary" else outputs
+        self.add_state("counts", torch.zeros(labels, thresholds + 1, 2, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        probabilities, targets = _columns(self.kind, probabilities, targets)
+        bins = torch.bucketize(probabilities.float().contiguous(), self.edges, right=True)
+        labels = torch.arange(bins.shape[1], device=bins.device)
+        places = (labels * self.counts.shape[1] + bins) * 2 + targets  # (N, labels), into the flattened counts
+        new = torch.zeros_like(self.counts)
+        new.view(-1).index_add_(0, places.flatten(), new.new_ones(1).expand(places.numel()))
+        self.counts = self.counts + new
+
+    def compute(self) -> Tensor:
+        negatives, positives = self.counts.to(PRECISE).flip(1).unbind(-1)  # (labels, bins), the surest first
+        negatives_above, positives_above = negatives.cumsum(1), positives.cumsum(1)
+        all_negatives, all_positives = negatives_above[:, -1], positives_above[:, -1]
+        if self.area == "roc":
+            # The chance that a positive is ranked above a negative; in the same bin it is one half.
+            pairs = (negatives * (positives_above - positives / 2)).sum(1)
+            areas = pairs / (all_negatives * all_positives)
+        else:
+            precision = positives_above / (positives_above + negatives_above).clamp(min=1)
+            areas = (positives * precision).sum(1) / all_positives
+            areas = areas.where(all_negatives > 0, torch.nan)
+        return areas.nanmean().float()  # 0/0 for a label that has one value only
+
+
+class BalancedAccuracy(Metric):  # type: ignore[misc]
+    """The mean over the classes that occur of the part of each that is recognised."""
+
+    full_state_update = False
+    right: Tensor  # (classes,)
+    seen: Tensor  # (classes,)
+
+    def __init__(self, kind: TaskKind, outputs: int, threshold: float) -> None:
+        super().__init__()
+        self.kind = kind
+        self.threshold = threshold
+        classes = 2 if kind == "binary" else outputs
+        for name in ("right", "seen"):
+            self.add_state(name, torch.zeros(classes, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        targets = targets.flatten().long()
+        guesses = (
+            (probabilities.flatten() > self.threshold).long() if self.kind == "binary" else probabilities.argmax(-1)
+        )
+        nothing = torch.zeros_like(self.seen)
+        self.right = self.right + nothing.index_add(0, targets, (guesses == targets).long())
+        self.seen = self.seen + nothing.index_add(0, targets, torch.ones_like(targets))
+
+    def compute(self) -> Tensor:
+        return (self.right / self.seen).nanmean()
+
+
+class CalibrationError(Metric):  # type: ignore[misc]
+    """Expected calibration error: how far, on average, the probabilities are from the frequencies."""
+
+    full_state_update = False
+    samples: Tensor  # (bins,)
+    confidence: Tensor  # (bins,): summed
+    hits: Tensor  # (bins,)
+
+    def __init__(self, kind: TaskKind, bins: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.bins = bins
+        for name in ("samples", "confidence", "hits"):
+            self.add_state(name, torch.zeros(bins, dtype=PRECISE), dist_reduce_fx="sum")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        if self.kind == "multiclass":
+            confidence, guesses = probabilities.max(-1)
+            hits = guesses == targets
+        else:
+            confidence, hits = probabilities.flatten(), targets.flatten()
+        bins = (confidence * self.bins).long().clamp(0, self.bins - 1)
+        nothing = torch.zeros_like(self.samples)
+        self.samples = self.samples + nothing.index_add(0, bins, torch.ones_like(hits, dtype=nothing.dtype))
+        self.confidence = self.confidence + nothing.index_add(0, bins, confidence.to(nothing.dtype))
+        self.hits = self.hits + nothing.index_add(0, bins, hits.to(nothing.dtype))
+
+    def compute(self) -> Tensor:
+        return ((self.hits - self.confidence).abs().sum() / self.samples.sum()).float()
+
+
+class R2(Metric):  # type: ignore[misc]
+    """Coefficient of determination, averaged over the outputs."""
+
+    full_state_update = False
+    samples: Tensor
+    total: Tensor  # (outputs,): Σy
+    squares: Tensor  # (outputs,): Σy²
+    residual: Tensor  # (outputs,): Σ(y − ŷ)²
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.add_state("samples", torch.zeros((), dtype=PRECISE), dist_reduce_fx="sum")
+        for name in ("total", "squares", "residual"):
+            self.add_state(name, torch.zeros(outputs, dtype=PRECISE), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, targets: Tensor) -> None:
+        predictions = predictions.reshape(-1, self.outputs).to(PRECISE)
+        targets = targets.reshape(-1, self.outputs).to(PRECISE)
+        self.samples = self.samples + len(targets)
+        self.total = self.total + targets.sum(0)
+        self.squares = self.squares + targets.square().sum(0)
+        self.residual = self.residual + (targets - predictions).square().sum(0)
+
+    def compute(self) -> Tensor:
+        spread = self.squares - self.total.square() / self.samples
+        # Below this the difference is rounding: the targets are constant.
+        constant = spread <= 1e-12 * self.squares
+        score = 1 - self.residual / spread.where(~constant, 1)
+        for_constant = (self.residual == 0).to(score.dtype)
+        return torch.where(constant, for_constant, score).mean().where(self.samples > 1, torch.nan).float()
+
+
+class Perplexity(Metric):  # type: ignore[misc]
+    """Exponential of the mean cross-entropy of the tokens."""
+
+    full_state_update = False
+    entropy: Tensor
+    tokens: Tensor
+
+    def __init__(self, ignore_index: int) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+        self.add_state("entropy", torch.zeros((), dtype=PRECISE), dist_reduce_fx="sum")
+        self.add_state("tokens", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, targets: Tensor) -> None:
+        logits, targets = logits.reshape(-1, logits.shape[-1]).float(), targets.flatten()
+        entropy = functional.cross_entropy(logits, targets, ignore_index=self.ignore_index, reduction="sum")
+        self.entropy = self.entropy + entropy.to(PRECISE)
+        self.tokens = self.tokens + (targets != self.ignore_index).sum()
+
+    def compute(self) -> Tensor:
+        return (self.entropy / self.tokens).exp().float()

@@ -1,0 +1,159 @@
+"""Losses between numbers and numbers."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from osler.errors import InputError
+from osler.nn.loss import Loss, reduced
+from osler.nn.options import positive
+
+
+class MeanSquaredError(Loss):
+    """Mean squared error: large errors count most; the usual loss of a regression.
+
+    Formula: l = (y − ŷ)². Its minimum is the conditional mean.
+    Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Source: Legendre, 1805, and Gauss, 1809 (least squares).
+
+        >>> MeanSquaredError()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+        tensor(2.)
+    """
+
+    def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+        return F.mse_loss(prediction, target, reduction=reduction)
+
+
+class HalfMeanSquaredError(Loss):
+    """Half the squared error (the quadratic loss), whose derivative is the plain error.
+
+    Formula: l = ½(y − ŷ)²; ∂l/∂ŷ = ŷ − y.
+    Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Source: Widrow and Hoff, "Adaptive switching circuits", 1960 (the delta rule).
+
+        >>> HalfMeanSquaredError()(torch.tensor([10.0]), torch.tensor([6.0]))
+        tensor(8.)
+    """
+
+    def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+        return 0.5 * F.mse_loss(prediction, target, reduction=reduction)
+
+
+class MeanAbsoluteError(Loss):
+    """Mean absolute error: every error counts by its size, so outliers do little harm.
+
+    Formula: l = |y − ŷ|; gradient 0 where they are equal. Its minimum is the conditional median.
+    Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Source: Laplace, 1774 (least absolute deviations).
+    """
+
+    def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+        return F.l1_loss(prediction, target, reduction=reduction)
+
+
+class MeanAbsolutePercentageError(Loss):
+    """Mean absolute percentage error: the error in proportion to the target, as a fraction (0.1 is 10 %).
+
+    Formula: l = |y − ŷ|/max(|y|, epsilon). Unsuitable where targets are near 0: they outweigh all others.
+    Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Source: de Myttenaere et al., "Mean absolute percentage error for regression models", 2016.
+
+        >>> MeanAbsolutePercentageError()(torch.tensor([90.0]), torch.tensor([100.0]))
+        tensor(0.1000)
+    """
+
+    def __init__(self, epsilon: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.epsilon = positive("epsilon", epsilon)
+
+    def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+        return reduced((target - prediction).abs() / target.abs().clamp(min=self.epsilon), reduction)
+
+
+class Huber(Loss):
+    """Squared near zero and absolute beyond delta: smooth, and robust against outliers.
+
+    Formula: with e = y − ŷ, l = ½e² if |e| ≤ δ, else δ(|e| − ½δ); |∂l/∂ŷ| ≤ δ.
+    Shapes: prediction ŷ and target y equal, any; weight (N,). δ = delta is in the units of the target.
+    Source: Huber, "Robust estimation of a location parameter", 1964.
+
+        >>> Huber(delta=1.0, reduction="none")(torch.tensor([0.5, 3.0]), torch.zeros(2))
+        tensor([0.1250, 2.5000])
+    """
+
+    def __init__(self, delta: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.delta = positive("delta", delta)
+
+    def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+        return F.huber_loss(prediction, target, reduction=reduction, delta=self.delta)
+
+    def extra_repr(self) -> str:
+        return f"delta={self.delta}"
+
+
+class PseudoHuber(Loss):
+    """A Huber loss that is smooth everywhere: squared near zero, absolute far away.
+
+    Formula: with e = y − ŷ, l = δ²(√(1 + (e/δ)²) − 1); |∂l/∂ŷ| < δ.
+    Shapes: prediction ŷ and target y equal, any; weight (N,). δ = delta is in the units of the target.
+    Source: Charbonnier et al., "Deterministic edge-preserving regularization in computed imaging", 1997.
+    """
+
+    def __init__(self, delta: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.delta = positive("delta", delta)
+
+    def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+        error = target - prediction
+        # δ²(√(1 + a²) − 1) without the cancellation for small errors.
+        return reduced(error.square() / (1 + (1 + (error / self.delta).square()).sqrt()), reduction)
+
+    def extra_repr(self) -> str:
+        return f"delta={self.delta}"
+
+
+class LogCosh(Loss):
+    """Log of the hyperbolic cosine of the error: like ½e² near zero, like |e| far away, smooth everywhere.
+
+    Formula: l = ln cosh(ŷ − y); ∂l/∂ŷ = tanh(ŷ − y). Computed without overflow and, near zero, without cancellation.
+    Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Source: Green, "Bayesian reconstructions from emission tomography data using a modified EM algorithm", 1990.
+
+        >>> LogCosh()(torch.tensor([1e4]), torch.tensor([0.0])).item() == torch.tensor(1e4 - math.log(2)).item()
+        True
+    """
+
+    def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+        error = prediction - target
+        size = error.abs()
+        near = torch.log1p(2 * torch.sinh(0.5 * error.clamp(-1, 1)).square())
+        far = size + F.softplus(-2 * size) - math.log(2)
+        return reduced(torch.where(size < 1, near, far), reduction)
+
+
+class Quantile(Loss):
+    """Quantile (pinball) loss: its minimum is a quantile of the target instead of the mean.
+
+    Formula: with e = y − ŷ, l = max(τe, (τ − 1)e), τ = quantile in (0, 1); τ = 0.5 is half the absolute error.
+    Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Source: Koenker and Bassett, "Regression quantiles", 1978.
+
+        >>> Quantile(quantile=0.9, reduction="none")(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]))
+        tensor([0.9000, 0.1000])
+    """
+
+    def __init__(self, quantile: float = 0.5, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        if positive("quantile", quantile) >= 1:
+            raise InputError(f"quantile must lie between 0 and 1 (0.9 for the 90th percentile), got {quantile!r}")
+        self.quantile = quantile
+
+    def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+        error = target - prediction
+        return reduced(torch.maximum(self.quantile * error, (self.quantile - 1) * error), reduction)
+
+    def extra_repr(self) -> str:
+        return f"quantile={self.quantile}"

@@ -1,0 +1,364 @@
+"""Recipe → data → model → training → evaluation → Run: the only place where the parts meet."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from osler import __version__
+from osler.advice import Facts, advise, outlying
+from osler.build import (
+    Supervised,
+    balanced,
+    build_model,
+    build_objective,
+    build_optimizer,
+    build_schedule,
+    check_names,
+    learning_batches,
+    plain_batches,
+)
+from osler.data.batches import Dataset
+from osler.data.prepare import Prepared, prepare
+from osler.data.preprocess import Preprocess
+from osler.data.sources import open_rows, open_source
+from osler.errors import InputError
+from osler.evaluation import in_words, judge
+from osler.folder import MARK, free_name, new_folder, read_json, write_json, write_text
+from osler.nn.trace import layers
+from osler.objectives.objective import forward
+from osler.objectives.regression import Regression
+from osler.recipe import Recipe
+from osler.telling import Telling
+from osler.training.callbacks.early_stopping import EarlyStopping
+from osler.training.callbacks.log import Log
+from osler.training.callbacks.progress import Progress
+from osler.training.meter import evaluate
+from osler.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def train(
+    source: object = None,
+    *,
+    model: nn.Module | str | dict[str, Any] | None = None,
+    recipe: Recipe | str | Path | None = None,
+    out: str | Path | None = None,
+    verbose: bool = True,
+    **settings: Any,
+) -> Run:
+    """Trains a network on a source, says what was chosen and why, and keeps everything in a run folder.
+
+    `source`: an embedded data set, a file or folder, a DataFrame, or a pair (inputs, targets); default: the recipe's.
+    `model`: a name, or any `nn.Module` of one's own. `settings`: fields of the recipe (`target`, `epochs`, `seed`,
+    `lr` …); what is left out is chosen from the data. `recipe`: a recipe or its file, overruled by `settings`.
+    `out`: the run folder (default: a new one in ./runs). Ctrl-C ends training and keeps the best weights so far.
+    Raises InputError for whatever cannot be used.
+
+        >>> run = osler.train("iris", epochs=20)
+        >>> run.metrics["accuracy"]
+    """
+    own = model if isinstance(model, nn.Module) else None
+    base = recipe if isinstance(recipe, Recipe) or recipe is None else Recipe.read(recipe)
+    named = {"source": str(source)} if isinstance(source, str | Path) else {}
+    the_recipe = Recipe.build({**settings, **named, "model": model if own is None else None}, base)
+    source = the_recipe.source if source is None else source
+    if source is None:
+        raise InputError("nothing to train on: give a source (a data set's name, a file, a folder, arrays)")
+    check_names(the_recipe)
+    telling = Telling(silent=not verbose)
+    place = Path(out) if out is not None else free_name(Path("runs"), _stem(source))
+    with new_folder(place) as work:
+        run = _train(source, the_recipe, own, work, telling)
+    run.folder = place
+    run.report()
+    telling.result(run)
+    return run
+
+
+def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, telling: Telling) -> Run:
+    """One run from beginning to end, written into the folder `work`."""
+    started = time.perf_counter()
+    found = open_source(source, recipe.target, recipe.image_size)
+    if recipe.source and Path(recipe.source).expanduser().exists():
+        recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
+    notes = list(found.notes)
+    scale = own is None if recipe.scale is None else recipe.scale
+    columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
+    data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, **columns)  # type: ignore[arg-type]
+    telling.data(found.where, notes)
+    recipe, choices = advise(recipe, _facts(data, own))
+    if recipe.class_weights == "balanced":
+        targets = data.parts["train"].targets
+        assert targets is not None
+        recipe = recipe.model_copy(update={"class_weights": balanced(data.task.classes, targets.numpy())})
+
+    with _threads(recipe.threads):
+        torch.manual_seed(recipe.seed)
+        network = build_model(recipe, data.preprocess) if own is None else own
+        objective = build_objective(recipe, data.preprocess)
+        table = _layer_table(network, data)
+        telling.choices(choices)
+        stopping = EarlyStopping(recipe.patience or 0)
+        trainer = Trainer(
+            network,
+            objective,
+            optimizer=build_optimizer(recipe, network),
+            schedule=lambda optimizer, steps: build_schedule(recipe, optimizer, steps),
+            callbacks=[stopping, Log(work / "metrics.jsonl"), Progress(telling.console)],
+            clip_norm=recipe.clip_norm,
+            device=recipe.device or "cpu",
+        )
+        assert recipe.epochs is not None
+        trainer.fit(
+            learning_batches(recipe, data.preprocess, data.parts["train"]),
+            plain_batches(data.preprocess, data.parts["validation"], recipe.device),
+            epochs=recipe.epochs,
+        )
+        held_out = plain_batches(data.preprocess, data.parts["test"], recipe.device)
+        judged = judge(network, objective, held_out, data.raw["test"])
+
+    write_text(work / "recipe.yaml", recipe.to_yaml())
+    write_json(work / "preprocess.json", data.preprocess.to_json())
+    save_model(network, str(work / "model.safetensors"))
+    write_json(work / "evaluation.json", {"part": "test", **judged})
+    record = {
+        "osler": __version__,
+        "status": trainer.status,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - started,
+        "task": asdict(data.task),
+        "data": _described(found.where, data, notes),
+        "choices": [asdict(choice) for choice in choices],
+        "network": {
+            "name": recipe.model.name if own is None and recipe.model else type(network).__name__,
+            "own": own is not None,
+            "inputs": list(data.preprocess.shape),
+            "layers": table,
+            "parameters": sum(p.numel() for p in network.parameters()),
+        },
+        "epochs": trainer.epoch,
+        "best_epoch": stopping.best_epoch,
+        "metrics": judged["metrics"],
+        "environment": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "threads": recipe.threads,
+            "device": recipe.device,
+        },
+    }
+    write_json(work / MARK, record)
+    return Run(work, recipe, data.preprocess, network)
+
+
+def load(folder: str | Path, model: nn.Module | None = None) -> Run:
+    """The run in a folder, ready to predict: the same numbers as when it was trained.
+
+    `model`: needed for a run of one's own network, which a folder cannot build: a new one of the same architecture.
+    Raises InputError for a folder that is no run, or is damaged.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError(f"no such run folder: {str(place)!r}")
+    record = read_json(place / MARK)
+    recipe = Recipe.read(place / "recipe.yaml")
+    preprocess = Preprocess.from_json(read_json(place / "preprocess.json"))
+    if model is None:
+        if record["network"]["own"]:
+            raise InputError(
+                f"{place} was trained with your own network ({record['network']['name']}): "
+                "give a new one of the same architecture, osler.load(folder, model=…)"
+            )
+        model = build_model(recipe, preprocess)
+    weights = place / "model.safetensors"
+    try:
+        load_model(model, str(weights))
+    except FileNotFoundError:
+        raise InputError(f"{place} is not a complete run: it has no model.safetensors") from None
+    except Exception as error:  # safetensors has an exception of its own for each kind of damage
+        raise InputError(f"{weights} does not fit the network ({' '.join(str(error).split())[:300]})") from None
+    return Run(place, recipe, preprocess, model.to(recipe.device or "cpu"))
+
+
+class Run:
+    """A trained network with all that belongs to it, kept in a folder.
+
+    `model`: the network (a plain module, in evaluation mode); `recipe`; `folder`; `metrics`: on the held-out part;
+    `history`: a DataFrame, one row an epoch; `status`: "finished", "stopped early", "interrupted" or "diverged".
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe, preprocess: Preprocess, model: nn.Module):
+        self.folder = folder
+        self.recipe = recipe
+        self.preprocess = preprocess
+        self.model = model.eval()
+        self.objective: Supervised = build_objective(recipe, preprocess)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What run.json holds."""
+        return read_json(self.folder / MARK)
+
+    @property
+    def judged(self) -> dict[str, Any]:
+        """What evaluation.json holds: confusions or residuals, and the worst predictions."""
+        return read_json(self.folder / "evaluation.json")
+
+    @property
+    def status(self) -> str:
+        return str(self.record["status"])
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Loss and metrics on the held-out part."""
+        return dict(self.record["metrics"])
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: epoch, step, loss/train, loss/val, metrics, lr, seconds."""
+        import pandas as pd
+
+        lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return pd.DataFrame([json.loads(line) for line in lines])
+
+    def predict(self, data: object, notes: list[str] | None = None) -> pd.DataFrame:
+        """Predictions for new rows, one row each: `prediction` (one column per target if there are several).
+
+        Classification adds `probability` (of the predicted class) and one `p(class)` for each; pictures a `file`.
+        `data`: what `train` takes, with or without the target; columns in any order. What was odd goes to `notes`.
+        """
+        import pandas as pd
+
+        part, encoded = self._encoded(data, [] if notes is None else notes)
+        with _threads(self.recipe.threads), torch.inference_mode():
+            outputs = [
+                forward(self.model, b.inputs) for b in plain_batches(self.preprocess, encoded, self.recipe.device)
+            ]
+        frame = pd.DataFrame(self._columns(torch.cat(outputs).float().cpu()))
+        if self.preprocess.kind == "images" and part.rows:
+            frame.insert(0, "file", list(part.rows))
+        return frame
+
+    def _columns(self, outputs: Tensor) -> dict[str, Any]:
+        """Network outputs as columns for people."""
+        task, objective = self.objective.task, self.objective
+        if isinstance(objective, Regression):
+            values = objective.in_units(outputs).numpy()
+            names = ["prediction"] if task.outputs == 1 else [f"prediction {name}" for name in task.names]
+            return dict(zip(names, values.T, strict=True))
+        probabilities, predictions = objective.probabilities(outputs).numpy(), objective.predictions(outputs).numpy()
+        columns: dict[str, Any] = {"prediction": [in_words(objective, value) for value in predictions]}
+        if task.kind == "binary":
+            probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
+        if task.kind != "multilabel":
+            columns["probability"] = probabilities.max(axis=1)
+        return columns | {f"p({name})": probabilities[:, i] for i, name in enumerate(task.classes)}
+
+    def evaluate(self, data: object, notes: list[str] | None = None) -> dict[str, float]:
+        """Loss and metrics on rows whose target is known. Raises InputError where it is not."""
+        _, encoded = self._encoded(data, [] if notes is None else notes)
+        if encoded.targets is None:
+            names = ", ".join(map(repr, self.objective.task.names))
+            raise InputError(f"nothing to compare with: the data has no target {names}")
+        with _threads(self.recipe.threads):
+            return evaluate(self.model, self.objective, plain_batches(self.preprocess, encoded, self.recipe.device))
+
+    def _encoded(self, data: object, notes: list[str]) -> tuple[Any, Dataset]:
+        names = self.objective.task.names
+        part = open_rows(data, self.preprocess.kind, self.preprocess.shape, names, notes)
+        return part, self.preprocess.encode(part, notes)
+
+    def report(self) -> Path:
+        """Writes report.html into the run folder."""
+        from osler.report import write_report
+
+        return write_report(self.folder)
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items())
+        return f"Run({str(self.folder)!r}: {self.record['network']['name']}, {self.status}; held out: {numbers})"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(f"<tr><th>{escape(k)}</th><td>{v:.4g}</td></tr>" for k, v in self.metrics.items())
+        title = escape(f"{self.record['network']['name']} on {self.record['data']['source']}, {self.status}")
+        return f"<b>{title}</b><table>{rows}</table><small>{escape(str(self.folder))}</small>"
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """As many processor threads as the recipe says: their number changes speed, and the last bits of sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _stem(source: object) -> str:
+    if not isinstance(source, str | Path):
+        return "run"
+    path = Path(source)
+    # "train.csv" says less than the folder it is in.
+    parent = path.resolve().parent.name
+    return f"{parent}-{path.stem}" if path.suffix and path.stem in ("train", "data") and parent else path.stem or "run"
+
+
+def _facts(data: Prepared, own: nn.Module | None) -> Facts:
+    train = data.parts["train"]
+    targets = train.targets
+    assert targets is not None
+    return Facts(
+        task=data.task,
+        kind=data.preprocess.kind,
+        rows=len(train),
+        shape=data.preprocess.shape,
+        outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
+        own_model=own is not None,
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        cores=os.cpu_count() or 1,
+    )
+
+
+def _layer_table(network: nn.Module, data: Prepared) -> list[dict[str, Any]]:
+    """The network's layers, seen by letting one sample through."""
+    batch = next(iter(plain_batches(data.preprocess, data.parts["train"][:1])))
+    try:
+        return [asdict(layer) for layer in layers(network, batch.inputs)]
+    except RuntimeError as error:
+        shape = tuple(batch.inputs.shape)
+        raise InputError(f"the network cannot take a batch of shape {shape}: {' '.join(str(error).split())}") from error
+
+
+def _described(where: str, data: Prepared, notes: list[str]) -> dict[str, Any]:
+    """The data as the report shows it."""
+    names = data.task.classes if data.task.kind in ("binary", "multiclass") else ()
+    counts: dict[str, Any] = {}
+    for part, encoded in data.parts.items():
+        if names and encoded.targets is not None:
+            counts[part] = np.bincount(encoded.targets.numpy().astype(np.int64).reshape(-1), minlength=len(names))
+    return {
+        "source": where,
+        "kind": data.preprocess.kind,
+        "notes": notes,
+        "parts": {name: len(part) for name, part in data.parts.items()},
+        "features": data.preprocess.describe(data.raw["train"]),
+        "classes": [{"name": name, **{part: int(c[i]) for part, c in counts.items()}} for i, name in enumerate(names)],
+    }

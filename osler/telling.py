@@ -1,0 +1,58 @@
+"""What a run tells while it goes on: what it found, what it chose and why, how it learns, how good it got."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from osler.records import Choice
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from osler.run import Run
+
+
+class Telling:
+    """Tells on a console; `silent` says nothing."""
+
+    def __init__(self, silent: bool = False):
+        from rich.console import Console
+
+        # A log file has no width of its own; long lines stay whole there.
+        width = None if sys.stdout.isatty() else 160
+        self.console: Console = Console(quiet=silent, width=width, soft_wrap=True, highlight=False)
+
+    def data(self, where: str, notes: list[str]) -> None:
+        self.console.print(f"[bold]Data[/bold] {_plain(where)}")
+        for note in notes:
+            self.console.print(f"  · {_plain(note)}")
+
+    def choices(self, choices: list[Choice]) -> None:
+        from rich.table import Table
+
+        table = Table("", "chosen", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for choice in choices:
+            table.add_row(choice.what, _plain(choice.chosen), f"[dim]{_plain(choice.why)}[/dim]")
+        self.console.print()
+        self.console.print(table)
+        self.console.print()
+
+    def result(self, run: Run) -> None:
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items())
+        self.console.print()
+        self.console.print(f"[bold]{run.status.capitalize()}[/bold] in {run.record['seconds']:.1f} s{_best(run)}")
+        self.console.print(f"[bold]Held out[/bold] ({run.judged['count']} samples never learned from)  {numbers}")
+        self.console.print(f"[bold]Report[/bold] {_plain(str(run.folder / 'report.html'))}")
+
+
+def _best(run: Run) -> str:
+    best, last = run.record["best_epoch"], run.record["epochs"]
+    return f"; weights of epoch {best} of {last}" if best is not None and best != last else ""
+
+
+def _plain(text: str) -> str:
+    """Text of strangers must not be taken for markup."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,38 @@
+"""What can be told of training while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osler.training.trainer import Trainer
+
+
+class Callback:
+    """Called at the moments below; each gets the trainer, whose state is public. Write only the ones needed."""
+
+    def begin(self, trainer: Trainer) -> None:
+        """Before the first step."""
+
+    def step(self, trainer: Trainer) -> None:
+        """After each optimizer step."""
+
+    def epoch(self, trainer: Trainer) -> None:
+        """After each epoch and its validation; `trainer.history[-1]` is its row."""
+
+    def end(self, trainer: Trainer) -> None:
+        """After the last epoch, also when training was interrupted."""
+
+
+class _AfterEpoch(Callback):
+    def __init__(self, function: Callable[[Trainer], None]):
+        self.function = function
+
+    def epoch(self, trainer: Trainer) -> None:
+        self.function(trainer)
+
+
+def as_callback(callback: Callback | Callable[[Trainer], None]) -> Callback:
+    """Any function of the trainer is a callback after each epoch."""
+    return callback if isinstance(callback, Callback) else _AfterEpoch(callback)

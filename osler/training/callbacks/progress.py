@@ -1,0 +1,62 @@
+"""How far training is: a bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from osler.training.callbacks.callback import Callback
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from osler.training.trainer import Trainer
+
+
+LINES = 20  # epochs between are in the history
+
+
+class Progress(Callback):
+    """Prints the numbers of about twenty epochs; on a terminal with a bar below them."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.bar: Any = None
+
+    def begin(self, trainer: Trainer) -> None:
+        if not self.console.is_terminal:
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self.task = self.bar.add_task("", total=trainer.epochs, epoch=trainer.epoch + 1, epochs=trainer.epochs)
+        self.bar.start()
+
+    def epoch(self, trainer: Trainer) -> None:
+        every = math.ceil(trainer.epochs / LINES)
+        if trainer.epoch in (1, trainer.epochs) or trainer.epoch % every == 0 or trainer.stop_reason:
+            self.console.print(line(trainer.history[-1], trainer.epochs), highlight=False)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=trainer.epoch, epoch=min(trainer.epoch + 1, trainer.epochs))
+
+    def end(self, trainer: Trainer) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def line(row: dict[str, Any], epochs: int) -> str:
+    """`epoch  3/10  loss 0.2100 → 0.2500  accuracy 0.9400 → 0.9200  1.2 s` (training → validation)."""
+    width = len(str(epochs))
+    parts = [f"epoch {row['epoch']:>{width}}/{epochs}"]
+    names = [key.removesuffix("/train") for key in row if key.endswith("/train")]
+    for name in names:
+        numbers = [row[f"{name}/{part}"] for part in ("train", "val") if f"{name}/{part}" in row]
+        parts.append(f"{name} " + " → ".join(f"{number:.4g}" for number in numbers))
+    parts.append(f"{row['seconds']:.1f} s")
+    return "  ".join(parts)
