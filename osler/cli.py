@@ -15,7 +15,6 @@ DIVERGED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     help="From data to a trained, diagnosed, explained and reported neural network.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -218,18 +217,13 @@ def _options(
 
 def main() -> NoReturn:
     """Runs the command line; user mistakes become one line on standard error, never a traceback."""
-    import click
-
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except InputError as error:
         _fail(str(error), BAD_INPUT)
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        sys.exit(BAD_INPUT)
-    except click.ClickException as error:
+    except typer.TyperException as error:
         _fail(error.format_message(), BAD_INPUT)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader (head, less) went away: nobody is there to be told

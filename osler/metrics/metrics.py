@@ -91,6 +91,7 @@ def metric(name: str, kind: TaskKind | None = None, outputs: int = 1, **options:
     Metrics of sequences (bleu, perplexity, error rates) need neither. Raises InputError for an unknown name or option
     and for a metric that does not fit the task.
 
+        >>> import torch
         >>> f1 = metric("f1", kind="binary")
         >>> f1.update(torch.tensor([0.9, 0.2, 0.7]), torch.tensor([1, 1, 0]))
         >>> f1.compute()

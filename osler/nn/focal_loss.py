@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from osler.nn.loss import Loss, check_length, class_indices, numbers, of_several_classes, reduced
-from osler.nn.options import nonnegative
+from osler.nn.options import fraction, nonnegative
 
 
 class Focal(Loss):
@@ -30,7 +30,7 @@ class Focal(Loss):
     def __init__(self, gamma: float = 2.0, alpha: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.gamma = nonnegative("gamma", gamma)
-        self.register_buffer("alpha", numbers("alpha", alpha))
+        self.register_buffer("alpha", numbers("alpha", fraction("alpha", alpha) if isinstance(alpha, float) else alpha))
 
     def checked(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         if of_several_classes(prediction, target):

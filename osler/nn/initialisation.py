@@ -155,7 +155,7 @@ def _layers(module: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module | Non
 
 def _plan(where: str, layer: nn.Module, follower: nn.Module | None, name: str, options: Mapping[str, Any]) -> _Plan:
     name = INITIALIZERS.resolve(name)
-    if name != "auto" or options:
+    if name != "auto":
         return _Plan(where, layer, name, "asked for", options)
     if isinstance(layer, RECURRENT):
         return _Plan(where, layer, "xavier_uniform", "recurrent (recurrent weights: orthogonal)", {}, True)
@@ -163,6 +163,8 @@ def _plan(where: str, layer: nn.Module, follower: nn.Module | None, name: str, o
         return _Plan(where, layer, "normal", "an embedding: variance 1/D", {"std": layer.embedding_dim**-0.5})
     if isinstance(layer, nn.MultiheadAttention):
         return _Plan(where, layer, "xavier_uniform", "attention")
+    if options:
+        return _Plan(where, layer, name, "asked for", options)
     why = "no activation seen" if follower is None else f"{type(follower).__name__} follows"
     return _Plan(where, layer, rule_before(follower), why)
 

@@ -81,7 +81,7 @@ def same_dtype(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def shapes_differ(prediction: Tensor, target: Tensor) -> InputError:
     """The error for shapes that torch would refuse or, worse, broadcast."""
     shapes = f"prediction has shape {tuple(prediction.shape)}, target {tuple(target.shape)}"
-    if prediction.numel() == target.numel():
+    if prediction.numel() == target.numel() and prediction.shape[:1] == target.shape[:1]:
         cure = f"reshape the target with target.reshape({tuple(prediction.shape)})"
     else:
         cure = "give one target for every predicted number"

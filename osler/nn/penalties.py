@@ -14,10 +14,9 @@ from osler.nn.options import nonnegative, positive
 from osler.registry import Registry
 
 NORMALISATIONS = (
-    nn.modules.batchnorm._NormBase,  # batch and instance normalisation
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.RMSNorm,
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+    *(nn.LayerNorm, nn.GroupNorm, nn.RMSNorm),
 )
 
 

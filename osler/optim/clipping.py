@@ -17,6 +17,7 @@ def clip_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
     Raises: InputError unless max_norm is above 0.
     Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
 
+        >>> import torch
         >>> w = torch.nn.Parameter(torch.zeros(2))
         >>> w.grad = torch.tensor([3.0, 4.0])
         >>> clip_norm([w], max_norm=1.0)
@@ -34,10 +35,14 @@ def clip_value(parameters: Iterable[Tensor], limit: float) -> None:
     Raises: InputError unless limit is above 0.
     Source: Mikolov, "Statistical language models based on neural networks", 2012.
 
+        >>> import torch
         >>> w = torch.nn.Parameter(torch.zeros(2))
         >>> w.grad = torch.tensor([3.0, -0.4])
         >>> clip_value([w], limit=1.0)
         >>> w.grad
         tensor([ 1.0000, -0.4000])
     """
-    clip_grad_value_(list(parameters), positive("limit", limit))
+    positive("limit", limit)
+    with_gradients = [p for p in parameters if p.grad is not None]
+    if with_gradients:  # torch fails without any
+        clip_grad_value_(with_gradients, limit)

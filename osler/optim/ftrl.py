@@ -22,7 +22,7 @@ LARGE = 2**18
 class Ftrl(Optimizer):
     """Follow the regularised leader, per coordinate: Adagrad with L1 that gives exact zeros, for sparse data.
 
-    Formula, with the gradient g and √, |·| and clip taken per coordinate:
+    Formula: with the gradient g, and √, |·| and clip taken per coordinate,
 
         n ← n + g²              squared gradients so far
         d ← (β + √n) / lr       inverse learning rate
@@ -44,6 +44,7 @@ class Ftrl(Optimizer):
     and sparse gradients.
     Source: McMahan et al., "Ad click prediction: a view from the trenches", 2013, algorithm 1.
 
+        >>> import torch
         >>> w = torch.nn.Parameter(torch.zeros(2))
         >>> w.grad = torch.tensor([4.0, 0.5])
         >>> Ftrl([w], lr=1.0, l1=1.0).step()

@@ -34,7 +34,8 @@ def sgd(parameters: Parameters, lr: float = 0.01, weight_decay: float = 0.0) -> 
     Raises: InputError for numbers out of range or no parameters.
     Source: Robbins and Monro, "A stochastic approximation method", 1951.
 
-        >>> w = nn.Parameter(torch.tensor(5.0))
+        >>> import torch
+        >>> w = torch.nn.Parameter(torch.tensor(5.0))
         >>> optimizer = sgd([w], lr=0.1)
         >>> (0.5 * (6 - 2 * w) ** 2).backward()
         >>> optimizer.step()

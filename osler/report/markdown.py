@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from osler.report import tables, words
+import osler.report.tables as tables
+import osler.report.words as words
 from osler.report.confusion import most_confused
 from osler.report.read import RunFiles, read
 from osler.report.tables import Table

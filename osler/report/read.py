@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path, PurePath
 from typing import Any
 
+import osler.report.words as words
 from osler.errors import InputError
 from osler.records import Layer
-from osler.report import words
 
 
 @dataclass(frozen=True)

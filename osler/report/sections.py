@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from osler.report import figures, tables, words
+import osler.report.figures as figures
+import osler.report.tables as tables
+import osler.report.words as words
 from osler.report.confusion import MOST, heat_map, most_confused
 from osler.report.network import svg
 from osler.report.read import RunFiles

@@ -47,7 +47,7 @@ nav{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:.9rem;margin:0 0 22px}
 a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
 section{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:26px 28px;margin:0 0 20px;
  scroll-margin-top:12px}
-.scroll{overflow:auto;max-height:34rem}
+.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem;overflow-wrap:normal}
 th{text-align:left;color:var(--muted);font-weight:600;font-size:.82rem;position:sticky;top:0;background:var(--card);
  box-shadow:inset 0 -1px var(--line)}

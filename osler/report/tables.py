@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from osler.report import words
+import osler.report.words as words
 from osler.report.read import RunFiles
 
 

@@ -94,7 +94,7 @@ def test_binary_equals_torchs(pos_weight, reduction):
 
 def test_binary_options_by_hand():
     z, y = torch.zeros(4, 1), torch.tensor([[1], [0], [0], [-1]])
-    each = F.softplus(torch.tensor(0.7)).item()  # a zero scored −0.7 … is a one's loss at 0.7 turned round
+    each = F.softplus(torch.tensor(0.7)).item()  # −ln σ(−0.7)
     z[0] = -0.7
     loss = LOSSES.create("binary_cross_entropy", class_weights=[1.0, 3.0], ignore_index=-1)
     two = torch.tensor(2.0).log().item()

@@ -18,7 +18,7 @@ def test_values_around_the_threshold():
 def test_training_through_a_step_is_refused_with_reason_and_cure(step):
     network = nn.Sequential(nn.Linear(2, 3), step(), nn.Linear(3, 1))
     loss = network(torch.randn(4, 2)).square().mean()
-    with pytest.raises(InputError, match="derivative is 0.*straight_through_step"):
+    with pytest.raises(InputError, match=r"derivative is 0.*straight_through_step"):
         loss.backward()
 
 

@@ -1,0 +1,26 @@
+"""Shared by all tests: one thread (the machine may have two cores, and results don't depend on how many)."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+import torch
+
+DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    torch.set_num_threads(1)
+    yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets beside the project; tests that need it are skipped where it is not."""
+    if not DATA.is_dir():
+        pytest.skip(f"the folder of real data sets is not there: {DATA}")
+    return DATA
