@@ -15,7 +15,8 @@ from osler.records import Choice, Task
 
 # Learning rate and weight decay for AdamW: batch normalisation stands large steps, LeNet-5 has nothing else against
 # overfitting than its decay, a single layer has little to overfit with.
-RATES = {"linear": (1e-2, 1e-4), "mlp": (2e-3, 1e-2), "lenet5": (3e-3, 0.1), "convnet": (5e-3, 0.02)}
+RATES = {"linear": (3e-2, 1e-4), "mlp": (2e-3, 1e-2), "lenet5": (3e-3, 0.1), "convnet": (5e-3, 0.02)}
+STEPS = 3000  # a small network has about settled after so many
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
 
 
@@ -68,7 +69,7 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     choose("loss", lambda: _loss(recipe, facts))
     if facts.task.kind != "regression":
         choose("class_weights", lambda: ("none", "every sample counts the same"))
-        choose("label_smoothing", lambda: (0.0, "targets are taken as they are"))
+        choose("label_smoothing", lambda: _label_smoothing(recipe, facts))
     choose("metrics", lambda: _metrics(facts))
     choose("batch_size", lambda: _batch_size(recipe, facts))
     choose("epochs", lambda: _epochs(recipe, facts))
@@ -86,22 +87,23 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
 def _model(facts: Facts) -> tuple[Named, str]:
     if facts.kind == "images" and min(facts.shape[1:]) >= 8:
         return Named(name="convnet"), "pictures: convolutions see the same pattern anywhere"
-    if facts.rows < 2000:
-        options, why = (
-            {"hidden": [64, 32], "dropout": 0.3},
-            f"{facts.rows} rows: small, with dropout against overfitting",
-        )
+    features = math.prod(facts.shape)
+    hidden = [64, 32] if facts.rows < 2000 else [128, 64]
+    why = f"{facts.rows} rows of {features} features"
+    if features < 10:
+        dropout, why = 0.0, f"{why}; no dropout, which would hide the few there are"
+    elif facts.task.kind == "regression" and facts.rows >= 2000:
+        dropout, why = 0.0, f"{why}: enough for a regression without dropout, which blurs it"
     else:
-        options, why = {"hidden": [128, 64], "dropout": 0.2}, f"{facts.rows} rows of {math.prod(facts.shape)} features"
-    if facts.task.kind == "regression":
-        # Dropout makes the scale of the outputs waver, which a regression pays for.
-        options["dropout"] = 0.0
-        why = f"{facts.rows} rows of {math.prod(facts.shape)} features; no dropout, which blurs a regression"
-    return Named.model_validate({"name": "mlp", "activation": "relu", **options}), why
+        dropout = 0.3 if facts.rows < 2000 else 0.2
+        why = f"{why}, dropout against overfitting"
+    return Named.model_validate({"name": "mlp", "activation": "relu", "hidden": hidden, "dropout": dropout}), why
 
 
 def _initialization(recipe: Recipe) -> tuple[Named, str]:
-    if _is(recipe, "mlp", "linear"):
+    if _is(recipe, "linear"):
+        return Named(name="zeros"), "one layer has no symmetry to break"
+    if _is(recipe, "mlp"):
         return Named(name="auto"), "He before ReLU, LeCun before SELU, Xavier elsewhere"
     return Named(name="default"), "the model's own"
 
@@ -131,6 +133,13 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
     }[facts.task.kind]
 
 
+def _label_smoothing(recipe: Recipe, facts: Facts) -> tuple[float, str]:
+    cross_entropy = recipe.loss is not None and recipe.loss.name.endswith("cross_entropy")
+    if facts.kind == "images" and facts.task.kind == "multiclass" and cross_entropy:
+        return 0.1, "pictures: a network that is never quite sure generalises better"
+    return 0.0, "targets are taken as they are"
+
+
 def _metrics(facts: Facts) -> tuple[list[str], str]:
     return list(default_metrics(facts.task.kind)), "usual for this task"
 
@@ -148,8 +157,9 @@ def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if facts.kind == "images":
         epochs = 6 if facts.rows >= 20000 else 20 if facts.rows >= 4000 else 40
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
-    epochs = 80 if facts.rows < 2000 else 40 if facts.rows < 10000 else 25 if facts.rows < 20000 else 15
-    return epochs, f"{facts.rows} rows: the fewer, the more passes"
+    size = recipe.batch_size if isinstance(recipe.batch_size, int) else facts.rows
+    epochs = min(max(STEPS * size // facts.rows, 15), 200)
+    return epochs, f"about {epochs * math.ceil(facts.rows / size)} steps in all"
 
 
 def _optimizer(recipe: Recipe) -> tuple[Named, str]:
@@ -173,6 +183,8 @@ def _augment(recipe: Recipe, facts: Facts) -> tuple[list[Named], str]:
     if not _is(recipe, "convnet", "lenet5"):
         return [], "for convolutional networks only"
     channels, height, width = facts.shape
+    if min(height, width) < 16:
+        return [], f"{height}×{width} pixels leave no room to shift in"
     shift = Named.model_validate({"name": "shift", "pixels": max(min(height, width) // 14, 1)})
     if channels == 3:
         return [Named(name="flip"), shift], "photographs: mirrored and shifted they stay what they are"

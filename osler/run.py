@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
 import time
@@ -178,6 +179,8 @@ def load(folder: str | Path, model: nn.Module | None = None) -> Run:
     record = read_json(place / MARK)
     recipe = Recipe.read(place / "recipe.yaml")
     preprocess = Preprocess.from_json(read_json(place / "preprocess.json"))
+    if recipe.loss is None or (recipe.model is None and not record["network"]["own"]):
+        raise InputError(f"{place / 'recipe.yaml'} is damaged: a run's recipe names its model and its loss")
     if model is None:
         if record["network"]["own"]:
             raise InputError(
@@ -226,7 +229,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """Loss and metrics on the held-out part."""
-        return dict(self.record["metrics"])
+        return {name: math.nan if value is None else value for name, value in self.record["metrics"].items()}
 
     @property
     def history(self) -> pd.DataFrame:

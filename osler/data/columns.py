@@ -120,7 +120,7 @@ class Date:
     def encode(self, series: pd.Series[Any]) -> Floats:
         dates = as_dates(series, self.format)
         elapsed = (_days(dates) - self.mean) / (self.std or 1.0)
-        turns = [(dates.dt.month - 1) / 12, dates.dt.dayofweek / 7, (dates.dt.hour + dates.dt.minute / 60) / 24]
+        turns = [(dates.dt.month - 1) / 12, dates.dt.day_of_week / 7, (dates.dt.hour + dates.dt.minute / 60) / 24]
         circles = [f(2 * np.pi * turn.to_numpy(float)) for turn in turns for f in (np.sin, np.cos)]
         return np.nan_to_num(np.stack([elapsed, *circles, dates.isna().to_numpy(float)], axis=1).astype(np.float32))
 

@@ -90,9 +90,9 @@ def roc_auc(kind: TaskKind, outputs: int, thresholds: int = 5000) -> Metric:
     """The chance that a positive gets a higher probability than a negative: 0.5 is guessing.
 
     Formula: P(p₊ > p₋) + ½P(p₊ = p₋), the area under the ROC curve; one class against the rest, mean over classes or
-    labels. Probabilities between the same two of the thresholds count as equal (constant memory), which on smooth
-    data changes it by less than 0.001. Where a class has no positives or no negatives it is not defined: such a class
-    does not count, and without any other the value is nan.
+    labels. Probabilities between the same two of the thresholds count as equal (constant memory), which changes
+    it by less than 0.002 even if all probabilities lie within 0.01. Where a class has no positives or no negatives it
+    is not defined: such a class does not count, and without any other the value is nan.
     Defaults: thresholds 5000. Raises: InputError for regression.
     Source: Hanley and McNeil, "The meaning and use of the area under a ROC curve", 1982.
     """
@@ -103,7 +103,8 @@ def pr_auc(kind: TaskKind, outputs: int, thresholds: int = 5000) -> Metric:
     """Average precision, the area under the precision-recall curve: for rare positives.
 
     Formula: Σₖ (Rₖ − Rₖ₋₁)·Pₖ over falling thresholds, P precision and R recall; one class against the rest, mean over
-    classes or labels. Thresholds and undefined values as for `roc_auc`.
+    classes or labels. Thresholds and undefined values as for `roc_auc`; probabilities that all lie within 0.01 are told
+    apart so coarsely that the value can be 0.02 too low.
     Defaults: thresholds 5000. Raises: InputError for regression.
     Source: Davis and Goadrich, "The relationship between precision-recall and ROC curves", 2006.
     """

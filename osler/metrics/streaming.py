@@ -38,8 +38,10 @@ class RankingArea(Metric):  # type: ignore[misc]
         super().__init__()
         self.kind = kind
         self.area = area
-        even = torch.linspace(0, 1, thresholds - thresholds // 2)
-        edges = torch.cat([even, torch.linspace(-16, 16, thresholds // 2).sigmoid()]).sort().values
+        # In double precision first: single precision's sigmoid has not all the numbers just below 1.
+        even = torch.linspace(0, 1, thresholds - thresholds // 2, dtype=torch.float64)
+        sure = torch.linspace(-17, 17, thresholds // 2, dtype=torch.float64).sigmoid()
+        edges = torch.cat([even, sure]).sort().values.float()
         self.register_buffer("edges", edges, persistent=False)
         labels = 1 if kind == "binary" else outputs
         self.add_state("counts", torch.zeros(labels, thresholds + 1, 2, dtype=torch.long), dist_reduce_fx="sum")
@@ -85,9 +87,10 @@ class BalancedAccuracy(Metric):  # type: ignore[misc]
 
     def update(self, probabilities: Tensor, targets: Tensor) -> None:
         targets = targets.flatten().long()
-        guesses = (
-            (probabilities.flatten() > self.threshold).long() if self.kind == "binary" else probabilities.argmax(-1)
-        )
+        if self.kind == "binary":
+            guesses = (probabilities.flatten() > self.threshold).long()
+        else:
+            guesses = probabilities.argmax(-1)
         nothing = torch.zeros_like(self.seen)
         self.right = self.right + nothing.index_add(0, targets, (guesses == targets).long())
         self.seen = self.seen + nothing.index_add(0, targets, torch.ones_like(targets))
@@ -154,7 +157,7 @@ class R2(Metric):  # type: ignore[misc]
     def compute(self) -> Tensor:
         spread = self.squares - self.total.square() / self.samples
         # Below this the difference is rounding: the targets are constant.
-        constant = spread <= 1e-12 * self.squares
+        constant = spread <= 1000 * torch.finfo(PRECISE).eps * self.squares
         score = 1 - self.residual / spread.where(~constant, 1)
         for_constant = (self.residual == 0).to(score.dtype)
         return torch.where(constant, for_constant, score).mean().where(self.samples > 1, torch.nan).float()

@@ -13,8 +13,9 @@ from torch.optim import Optimizer
 from osler.errors import InputError
 from osler.optim.options import nonnegative, positive
 
-# On a processor the update goes block by block, so that its passes find their numbers in the cache (per thread).
-BLOCK = 2**15
+# On a processor the update goes block by block, so that its passes find their numbers in the cache. Below 2**15 torch
+# doesn't divide a pass among threads either, whose waiting for each other would cost more than the pass.
+BLOCK = 2**15 - 64
 # From this size on a compiled update of one tensor is worth its call.
 LARGE = 2**18
 
@@ -39,7 +40,7 @@ class Ftrl(Optimizer):
     Defaults: lr (the paper's α) 0.1, beta 1, l1 0, l2 0; each may differ by parameter group. l1 and l2 belong to the
     sum of the losses of all steps: the gradients of a weight must add up to more than l1 before it leaves 0.
     `fused=True` lets torch.compile make one pass of the update of large tensors: two to three times as fast on a
-    processor, but it needs a C++ compiler and some ten seconds at the first step.
+    processor with one thread, more with many; but it needs a C++ compiler, and some ten seconds at the first step.
     Raises: InputError for numbers out of range, for weight_decay in a group (l2 has its place), for complex parameters
     and sparse gradients.
     Source: McMahan et al., "Ad click prediction: a view from the trenches", 2013, algorithm 1.
@@ -136,31 +137,28 @@ def _update(
 
 
 def _blocks(rows: list[list[Tensor]]) -> Iterator[list[list[Tensor]]]:
-    """The same tensors as lists for `_update`: all at once on a device, in cache-sized portions on a processor."""
-    if not rows or rows[0][0].device.type != "cpu":
-        if rows:
-            yield _columns(rows)
+    """The same tensors as lists for `_update`: in blocks on a processor, all at once on a device."""
+    if rows and rows[0][0].device.type != "cpu":
+        yield _columns(rows)
         return
-    size = BLOCK * torch.get_num_threads()
     block: list[list[Tensor]] = []
-    room = size
-    for row in rows:
-        for piece in _pieces(row, size):
-            block.append(piece)
-            room -= piece[0].numel()
-            if room <= 0:
-                yield _columns(block)
-                block, room = [], size
+    filled = 0
+    for piece in (piece for row in rows for piece in _pieces(row)):
+        block.append(piece)
+        filled += piece[0].numel()
+        if filled >= BLOCK:
+            yield _columns(block)
+            block, filled = [], 0
     if block:
         yield _columns(block)
 
 
-def _pieces(row: list[Tensor], size: int) -> Iterator[list[Tensor]]:
-    """The row in portions of at most that size, as far as it can be viewed as flat."""
-    if row[0].numel() <= size or not all(t.is_contiguous() for t in row):
+def _pieces(row: list[Tensor]) -> Iterator[list[Tensor]]:
+    """The row in portions of at most a block, as far as it can be viewed as flat."""
+    if row[0].numel() <= BLOCK or not all(t.is_contiguous() for t in row):
         yield row
     else:
-        yield from map(list, zip(*(torch.split(t.view(-1), size) for t in row), strict=True))
+        yield from map(list, zip(*(torch.split(t.view(-1), BLOCK) for t in row), strict=True))
 
 
 def _columns(rows: list[list[Tensor]]) -> list[list[Tensor]]:

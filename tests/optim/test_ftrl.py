@@ -3,6 +3,7 @@
 import copy
 import doctest
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def random_parameters(shapes, dtype=torch.float64):
 
 def test_blocks():
     """Large and small, flat and strided tensors go through the blocks as through one tensor each."""
-    size = ftrl.BLOCK * torch.get_num_threads()
+    size = ftrl.BLOCK
     shapes = [(3,), (2 * size + 17,), (), (4, 3, 5, 5), (size - 5,), (7, size // 4)]
     together = random_parameters(shapes)
     together[3].data = together[3].data.to(memory_format=torch.channels_last)
@@ -211,6 +212,23 @@ def test_fused(monkeypatch):
     assert len(calls) == 1
     for p, q in zip(plain, fused, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, while it compiles
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled():
+    """The real compilation, on a tensor just large enough, with a rate that changes."""
+    plain, fused = (random_parameters([(512, ftrl.LARGE // 512), (3,)]) for _ in range(2))
+    optimizers = [Ftrl(plain, l1=0.2, l2=0.1), Ftrl(fused, l1=0.2, l2=0.1, fused=True)]
+    for step in range(4):
+        for parameters, optimizer in zip((plain, fused), optimizers, strict=True):
+            for p in parameters:
+                p.grad = p.detach().cos()
+            optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+            optimizer.step()
+    for p, q in zip(plain, fused, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
 
 
 def test_refusals():
