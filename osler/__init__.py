@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from osler import models
     from osler.errors import InputError
-    from osler.names import activation, initialize, loss, metric, model, models, optimizer, schedule
+    from osler.names import activation, initialize, loss, metric, model, optimizer, schedule
     from osler.recipe import Recipe
     from osler.run import Run, load, train
     from osler.training import Trainer
@@ -26,7 +27,6 @@ _HOMES = {
     "loss": "osler.names",
     "metric": "osler.names",
     "model": "osler.names",
-    "models": "osler.names",
     "optimizer": "osler.names",
     "schedule": "osler.names",
     "train": "osler.run",
@@ -51,6 +51,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "models":  # a room, and a function
+        return import_module("osler.models")
     if name not in _HOMES:
         raise AttributeError(f"module 'osler' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

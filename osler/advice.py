@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,8 +72,9 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
         choose("label_smoothing", lambda: _label_smoothing(recipe, facts))
     choose("metrics", lambda: _metrics(facts))
     choose("batch_size", lambda: _batch_size(recipe, facts))
+    choices[-1] = replace(choices[-1], why=f"{_descent(recipe)}: {choices[-1].why}")
     choose("epochs", lambda: _epochs(recipe, facts))
-    choose("optimizer", lambda: _optimizer(recipe))
+    choose("optimizer", lambda: _optimizer(recipe, facts))
     choose("schedule", lambda: _schedule(recipe))
     choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))
     if facts.kind == "images":
@@ -153,6 +154,13 @@ def _batch_size(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     return size, f"about {max(facts.rows // size, 1)} steps an epoch"
 
 
+def _descent(recipe: Recipe) -> str:
+    """What gradient descent is called with this many samples a step."""
+    return {"all": "batch gradient descent", 1: "stochastic gradient descent"}.get(
+        recipe.batch_size or 0, "mini-batches"
+    )
+
+
 def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if facts.kind == "images":
         epochs = 6 if facts.rows >= 20000 else 20 if facts.rows >= 4000 else 40
@@ -162,14 +170,14 @@ def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     return epochs, f"about {epochs * math.ceil(facts.rows / size)} steps in all"
 
 
-def _optimizer(recipe: Recipe) -> tuple[Named, str]:
+def _optimizer(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
     if _is(recipe, "perceptron"):
         return Named.model_validate({"name": "sgd", "lr": 1.0}), "Rosenblatt's rule: step by the whole mistake"
     lr, decay = RATES.get(recipe.model.name if recipe.model else "", (1e-3, 1e-2))
-    return (
-        Named.model_validate({"name": "adamw", "lr": lr, "weight_decay": decay}),
-        "Adam is a safe default; weight decay keeps weights small",
-    )
+    why = "Adam is a safe default; weight decay keeps weights small"
+    if _is(recipe, "mlp") and facts.rows < 2000:
+        decay, why = 0.2, "Adam is a safe default; strong weight decay, for there are few rows"
+    return Named.model_validate({"name": "adamw", "lr": lr, "weight_decay": decay}), why
 
 
 def _schedule(recipe: Recipe) -> tuple[Named, str]:

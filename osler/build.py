@@ -28,23 +28,29 @@ AT_ONCE = 1024  # samples a batch where nothing is learned
 Supervised = Classification | Regression
 
 
-def check_names(recipe: Recipe) -> None:
-    """Raises InputError for a name or an option that does not exist, before any data is read."""
+def with_known_names(recipe: Recipe) -> Recipe:
+    """The recipe with every alias replaced by its name ("dense" by "mlp"), before any data is read.
+
+    Raises InputError for a name or an option that does not exist.
+    """
+    known: dict[str, Any] = {}
     registries: dict[str, Registry[Any]] = {
         "model": MODELS,
+        "initialization": INITIALIZERS,
         "loss": LOSSES,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
     }
     for field, registry in registries.items():
         named: Named | None = getattr(recipe, field)
-        if named is not None and named.name:
-            registry.check_options(named.name, named.options)
-    if recipe.initialization is not None and recipe.initialization.name != "default":
-        INITIALIZERS.resolve(recipe.initialization.name)
-    for metric in recipe.metrics or ():
-        METRICS.resolve(metric)
+        if named is None or not named.name or (field, named.name) == ("initialization", "default"):
+            continue
+        registry.check_options(named.name, named.options)
+        known[field] = named.model_copy(update={"name": registry.resolve(named.name)})
+    if recipe.metrics is not None:
+        known["metrics"] = [METRICS.resolve(metric) for metric in recipe.metrics]
     from_names(named.model_dump() for named in recipe.augment or ())
+    return recipe.model_copy(update=known)
 
 
 def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from osler.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 DIVERGED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -187,6 +190,60 @@ def datasets(as_json: JsonOption = False) -> None:
     _list(EXAMPLES, as_json)
 
 
+@app.command("list")
+def list_names(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="activations, losses, optimizers …")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What there is of a kind, a line each; without a kind, all names.
+
+    Example: osler list activations
+    """
+    from osler.show import contents, listing, names, overview
+
+    if kind is None:
+        _print_json(names()) if as_json else _print_text(overview(names()))
+        return
+    entries = listing(kind)
+    if as_json:
+        _print_json({entry.name: {"summary": entry.summary, "aliases": list(entry.aliases)} for entry in entries})
+    else:
+        _print_text(contents(entries))
+
+
+@app.command()
+def show(
+    words: Annotated[list[str], typer.Argument(metavar="[KIND] NAME", help="relu, adam, huber, loss perceptron …")],
+    kind: Annotated[str | None, typer.Option(help="if the name is one of several kinds")] = None,
+    svg: Annotated[Path | None, typer.Option(help="draw it in this file")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="as it is with this option: --set delta=3")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A building block: formula, when to use it, options, source, and its picture.
+
+    Example: osler show huber --set delta=3 --svg huber.svg
+    """
+    from osler.show import asked, only, page, picture, plot, record, several
+
+    entries, options = asked(words, kind), _assignments(settings or [])
+    if options or svg is not None:
+        entries = [only(entries)]
+    plots = [plot(entry, options) for entry in entries]
+    if svg is not None:
+        svg.write_text(picture(entries[0], plots[0], options), encoding="utf-8")
+    if as_json:
+        _print_json({"entries": [record(entry, drawn) for entry, drawn in zip(entries, plots, strict=True)]})
+        return
+    for entry, drawn in zip(entries, plots, strict=True):
+        _print_text(page(entry, drawn, options))
+    if len(entries) > 1:
+        typer.echo(several(entries))
+    if svg is not None:
+        typer.echo(f"drawn in {svg}")
+
+
 @app.command()
 def schema() -> None:
     """The JSON Schema of a recipe, for editors and checkers.
@@ -287,6 +344,13 @@ def _brief(record: dict[str, Any]) -> dict[str, Any]:
         "parameters": record["network"]["parameters"],
         "notes": record["data"]["notes"],
     }
+
+
+def _print_text(text: Text) -> None:
+    """Styled on a terminal, plain elsewhere."""
+    from rich.console import Console
+
+    Console(soft_wrap=True, highlight=False).print(text)
 
 
 def _print_json(record: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LISTED = 40  # names that a message can hold
+
 
 class InputError(ValueError):
     """Something given cannot be used; the message says what was received, the rule, and the cure.
@@ -27,9 +29,10 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> InputError:
-    """The error for a name that does not exist: it proposes the nearest ones, or lists all when none is near."""
+    """The error for a name that does not exist: it proposes the nearest ones, or lists the known when none is near."""
     names = sorted(known)
     near = nearest(str(name), names)
     if near:
         return InputError(f"unknown {kind} {str(name)!r}; did you mean {' or '.join(map(repr, near))}?")
-    return InputError(f"unknown {kind} {str(name)!r}; known: {', '.join(names) or 'none'}")
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return InputError(f"unknown {kind} {str(name)!r}; known: {', '.join(names[:LISTED]) or 'none'}{more}")

@@ -13,6 +13,7 @@ from osler.data.batches import Batches
 from osler.data.parts import Part
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
+from osler.training.looking import looking
 from osler.training.meter import Meter
 
 WORST = 12
@@ -31,8 +32,7 @@ def judge(model: nn.Module, objective: Classification | Regression, batches: Bat
     shown = np.random.default_rng(0).permutation(len(part))[:RESIDUALS]
     points: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
     first = 0
-    model.eval()
-    with torch.inference_mode():
+    with looking(model):
         for batch in batches:
             outcome = objective.evaluate(model, batch)
             meter.add_loss("", outcome.loss, len(batch))
@@ -44,7 +44,8 @@ def judge(model: nn.Module, objective: Classification | Regression, batches: Bat
             elif task.kind == "regression":
                 mine = shown[(shown >= first) & (shown < first + len(batch))] - first
                 points.append((told["target"][mine], told["prediction"][mine]))
-            for i in np.argsort(-losses)[:WORST]:
+            losses = np.nan_to_num(losses, nan=np.inf, posinf=np.inf)
+            for i in np.argsort(-losses, kind="stable")[:WORST]:
                 entry = (float(losses[i]), -(first + int(i)), {key: values[i] for key, values in told.items()})
                 (heapq.heappush if len(worst) < WORST else heapq.heappushpop)(worst, entry)
             first += len(batch)

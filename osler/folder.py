@@ -22,40 +22,59 @@ MARK = "run.json"  # the file that makes a folder a run
 def new_folder(place: Path) -> Iterator[Path]:
     """A new folder to write into; at the end it takes the place of `place`, of an older run there too.
 
-    When anything fails, the new folder is removed and what was there before is untouched. Raises InputError if the
-    place cannot be written to, holds something that is no run, or if the disk is full.
+    When anything fails, nothing new stays and what was there before is untouched. Raises InputError if the place cannot
+    be written to, holds something that is no run, or if the disk is full.
     """
-    if place.exists() and not (place / MARK).exists() and (not place.is_dir() or any(place.iterdir())):
-        raise InputError(
-            f"{place} exists and is not a run folder: nothing there is overwritten; choose another with --out"
-        )
+    place = place.absolute()
+    made: list[Path] = []
     try:
+        made = [folder for folder in place.parents if not folder.exists()]  # the innermost first
+        if place.exists() and not (place / MARK).exists() and (not place.is_dir() or any(place.iterdir())):
+            raise InputError(
+                f"{place} exists and is not a run folder: nothing there is overwritten; choose another with --out"
+            )
         place.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     except OSError as error:
-        raise InputError(
-            f"cannot write to {place.parent}: {error.strerror}; choose another folder with --out"
-        ) from None
+        _remove_empty(made)
+        raise InputError(f"cannot write to {place}: {error.strerror}; choose another folder with --out") from None
     try:
-        work.chmod(0o755)
-        yield work
-        _move(work, place)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+        (work / "new").mkdir()
+        yield work / "new"
+        _exchange(work / "new", place, work / "old")
+    except Exception as error:
+        if _is_full(error):
             raise InputError(f"the disk is full: {place} was not written; older runs are untouched") from None
         raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if place.exists() or not (work / "old").exists():  # never the only copy of an older run
+            shutil.rmtree(work, ignore_errors=True)
+        _remove_empty(made)
 
 
-def _move(work: Path, place: Path) -> None:
-    older = None
-    if place.exists():
-        older = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
-        os.replace(place, older / "run")
-    os.replace(work, place)
-    if older is not None:
-        shutil.rmtree(older, ignore_errors=True)
+def _exchange(new: Path, place: Path, old: Path) -> None:
+    """Moves `new` to `place`, and what was there to `old`; back again if that fails."""
+    try:
+        if place.exists():
+            os.replace(place, old)
+        os.replace(new, place)
+    except BaseException:
+        if old.exists():
+            os.replace(old, place)
+        raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _is_full(error: Exception) -> bool:
+    # Libraries that write by themselves have errors of their own, which quote the system's.
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return os.strerror(errno.ENOSPC) in str(error)
 
 
 def free_name(parent: Path, stem: str) -> Path:
@@ -87,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path.parent} is not a run folder: it has no {path.name}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error})") from None
     if not isinstance(record, dict):
         raise InputError(f"{path} is damaged (it holds no record)")

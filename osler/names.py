@@ -23,11 +23,6 @@ def model(name: str, *, inputs: tuple[int, ...], outputs: int, **options: Any) -
     return MODELS.create(name, inputs=tuple(inputs), outputs=outputs, **options)
 
 
-def models() -> list[str]:
-    """The names of all networks."""
-    return sorted(MODELS)
-
-
 def activation(name: str, **options: Any) -> nn.Module:
     """An activation by name: `osler.activation("leaky_relu", slope=0.1)`."""
     return ACTIVATIONS.create(name, **options)
@@ -48,4 +43,4 @@ def schedule(name: str, optimizer: Optimizer, steps: int, **options: Any) -> LRS
     return SCHEDULES.create(name, optimizer, steps, **options)
 
 
-__all__ = ["activation", "initialize", "loss", "metric", "model", "models", "optimizer", "schedule"]
+__all__ = ["activation", "initialize", "loss", "metric", "model", "optimizer", "schedule"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, WithJsonSchema, model_validator
+from pydantic.json_schema import JsonSchemaValue
 
-from osler.errors import InputError, nearest, unknown_name
+from osler.errors import InputError, unknown_name
+
+LARGEST = 2**20  # bytes of a recipe file
 
 
 class Named(BaseModel):
@@ -20,7 +25,13 @@ class Named(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _only_a_name(cls, value: Any) -> Any:
+        if not isinstance(value, str | dict | Named):
+            raise ValueError("should be a name, or a name with options like {name: adam, lr: 0.01}")
         return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -32,21 +43,27 @@ class Named(BaseModel):
         return f"{self.name}({options})" if options else self.name
 
 
+# Written as a list, but one name (or a position) will do.
+Names = Annotated[
+    list[str], WithJsonSchema({"type": ["array", "string", "integer"], "items": {"type": ["string", "integer"]}})
+]
+
+
 class Recipe(BaseModel):
     """All fields of a run. A field left empty is chosen from the data, and the choice explained."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     source: str | None = Field(None, description="embedded data set, file or folder")
-    target: list[str] | None = Field(None, description="column(s) to predict, by name or position")
+    target: Names | None = Field(None, min_length=1, description="column(s) to predict, by name or position")
     task: str | None = Field(None, description="classification, binary, multiclass, multilabel or regression")
     group: str | None = Field(None, description="column: rows of one group stay on one side of the split")
     time: str | None = Field(None, description="column: later rows are held out")
     weight: str | None = Field(None, description="column: how much each row counts")
-    drop: list[str] = Field([], description="columns to leave out")
+    drop: Names = Field([], description="columns to leave out")
     image_size: PositiveInt | None = Field(None, description="side to which the pictures of a folder are brought")
     scale: bool | None = Field(None, description="standardise inputs and regression targets")
-    seed: int = Field(0, ge=0, description="of splits, weights, order of batches and dropout")
+    seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights, order of batches and dropout")
 
     model: Named | None = Field(None, description="network and its options")
     initialization: Named | None = Field(
@@ -57,7 +74,7 @@ class Recipe(BaseModel):
         None, description="how much each class counts: none, balanced, or a number for each class"
     )
     label_smoothing: float | None = Field(None, ge=0, lt=1, description="0.1 turns a target of 1 into 0.9")
-    metrics: list[str] | None = Field(None, description="what is measured on training and validation data")
+    metrics: Names | None = Field(None, description="what is measured on training and validation data")
     optimizer: Named | None = Field(None, description="optimizer and its options (lr, weight_decay …)")
     schedule: Named | None = Field(None, description="of the learning rate")
     clip_norm: float | None = Field(None, ge=0, description="largest norm of a step's gradient; 0: no clipping")
@@ -72,56 +89,72 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_target(cls, value: Any) -> Any:
+    def _one_is_a_list(cls, value: Any) -> Any:
         """`target: a` and `drop: a` stand for lists of one (or of several, with commas)."""
         if not isinstance(value, dict):
             return value
         lists = {key: value[key] for key in ("target", "drop", "metrics", "augment") if value.get(key) is not None}
-        for key, given in lists.items():
-            if isinstance(given, str | int):
-                parts = [part.strip() for part in str(given).split(",") if part.strip() not in ("", "none")]
-                value = {**value, key: parts}
-        return value
+        return {**value, **{key: _listed(given, key) for key, given in lists.items()}}
 
     @classmethod
     def build(cls, settings: dict[str, Any], base: Recipe | None = None) -> Recipe:
         """A recipe from settings by name; dotted names reach options ("optimizer.lr"), short ones (`lr`) stand for it.
 
-        Settings overrule `base`. Raises one InputError that names every wrong field and the nearest right ones.
+        Settings overrule `base`; their order doesn't matter. Raises one InputError that names every wrong field and
+        the nearest right ones.
         """
         fields = {} if base is None else base.to_dict()
-        for key, value in settings.items():
-            if value is not None:
-                _put(fields, SHORT.get(_plain(key), _plain(key)), value)
+        wrong = []
+        given = [(_path(key), value) for key, value in settings.items() if value is not None]
+        for (field, option), value in sorted(given, key=lambda item: bool(item[0][1])):  # the options after the names
+            if field not in cls.model_fields:
+                wrong.append(str(unknown_name("recipe field", field, [*cls.model_fields, *SHORT])))
+            else:
+                fields[field] = (
+                    _with_option(fields.get(field), option, value) if option else _whole(fields, field, value)
+                )
         try:
-            return cls.model_validate(fields)
+            recipe = cls.model_validate(fields)
         except ValidationError as error:
-            raise InputError("recipe: " + "; ".join(_sentence(e) for e in error.errors())) from None
+            wrong += _sentences(error.errors(), fields)
+        if wrong:
+            raise InputError("; ".join(wrong))
+        return recipe
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
         """The recipe in a YAML file."""
         try:
-            fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            with open(path, "rb") as file:
+                data = file.read(LARGEST + 1)
         except FileNotFoundError:
             raise InputError(f"no such recipe: {str(path)!r}") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"{path}: not readable ({error})") from None
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        if len(data) > LARGEST:
+            raise InputError(f"{path}: a recipe is a small text file, but this has more than {LARGEST >> 20} MB")
+        try:
+            fields = read_value(data.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
         if not isinstance(fields, dict):
-            raise InputError(
-                f"{path}: a recipe is a list of fields like 'epochs: 10', but this is {type(fields).__name__}"
-            )
-        return cls.build({str(key): value for key, value in fields.items()})
+            got = "it is empty" if fields is None else f"this is a {type(fields).__name__}"
+            raise InputError(f"{path}: a recipe has lines like 'epochs: 10', but {got}")
+        try:
+            return cls.build({str(key): value for key, value in fields.items()})
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """Only the fields that are set, plain values."""
-        fields = self.model_dump(exclude_none=True)
-        return {key: value for key, value in fields.items() if value != [] or key == "augment"}
+        return {
+            key: value for key, value in self.model_dump().items() if value is not None and (key, value) != ("drop", [])
+        }
 
     def to_yaml(self) -> str:
-        return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, default_flow_style=None))
+        return yaml.dump(self.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 # Options that people give without saying what they belong to.
@@ -138,31 +171,103 @@ SHORT = {
 }
 
 
-def _plain(key: str) -> str:
-    return key.strip().replace("-", "_")
+def _path(key: str) -> tuple[str, str]:
+    """Field and option that a key means: "optimizer.weight-decay" and "lr", and ("epochs", "") for a whole field."""
+    field, dot, option = key.strip().partition(".")
+    field = field.replace("-", "_")
+    if not dot:
+        field, _, option = SHORT.get(field, field).partition(".")
+    # The names of classes are the user's own.
+    return field, option if field == "class_weights" else option.replace("-", "_")
 
 
-def _put(fields: dict[str, Any], key: str, value: Any) -> None:
-    """Sets a field, or with a dot an option inside it (`optimizer.lr`), keeping what stands beside it."""
-    head, _, option = key.partition(".")
-    if head not in Recipe.model_fields:
-        raise unknown_name("recipe field", head, [*Recipe.model_fields, *SHORT])
-    if not option:
-        # Options may come before the name they belong to; another name does away with the options of the old one.
-        before = fields.get(head)
-        nameless = isinstance(before, dict) and not before.get("name") and isinstance(value, str)
-        fields[head] = {**(before or {}), "name": value} if nameless else value
-        return
-    before = fields.get(head)
-    inside = {"name": before} if isinstance(before, str) else dict(before or {})
-    fields[head] = {**inside, option: value}
+def _whole(fields: dict[str, Any], field: str, value: Any) -> Any:
+    """A field's new value; a name joins options that had none, another name does away with the options of the old."""
+    before = fields.get(field)
+    nameless = isinstance(before, dict) and before.get("name") == ""
+    return {**before, "name": value} if nameless and isinstance(value, str) else value  # type: ignore[dict-item]
 
 
-def _sentence(error: Any) -> str:
-    """One of pydantic's errors, for people."""
-    place = ".".join(str(part) for part in error["loc"] if isinstance(part, str) and part in Recipe.model_fields)
-    place = place or ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        near = nearest(place, Recipe.model_fields)
-        return f"unknown field {place!r}" + (f", did you mean {' or '.join(map(repr, near))}?" if near else "")
-    return f"{place} = {error['input']!r}: {error['msg'].removeprefix('Value error, ').removeprefix('Input ')}"
+def _with_option(before: Any, option: str, value: Any) -> dict[str, Any]:
+    inside = before if isinstance(before, dict) else {"name": before} if isinstance(before, str) else {}
+    return {**inside, option: value}
+
+
+def _listed(given: Any, field: str) -> Any:
+    if isinstance(given, str | int):
+        nothing = ("",) if field == "target" else ("", "none")
+        return [part.strip() for part in str(given).split(",") if part.strip() not in nothing]
+    if field == "augment":
+        return [given] if isinstance(given, dict) else given
+    return [str(v) if isinstance(v, int) else v for v in given] if isinstance(given, list | tuple) else given
+
+
+def _sentences(errors: Iterable[Any], fields: dict[str, Any]) -> list[str]:
+    """Pydantic's errors for people: one sentence a field, whatever kinds of value it could have taken."""
+    rules: dict[str, list[str]] = {}
+    for error in errors:
+        rules.setdefault(error["loc"][0], []).append(error["msg"].removeprefix("Value error, ").removeprefix("Input "))
+    return [f"{field} = {fields[field]!r}: {' or '.join(dict.fromkeys(rule))}" for field, rule in rules.items()]
+
+
+# What plain text means in YAML 1.2. In PyYAML's 1.1 `1e-3` is text, `no` is false, `010` is 8 and `12:30` is 750.
+PLAIN = {
+    "null": r"null|Null|NULL|~|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?(0|[1-9][0-9]*)",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+RESOLVERS = [(f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{pattern})$")) for kind, pattern in PLAIN.items()]
+DEEPEST = 20  # lists in lists
+
+
+def read_value(text: str) -> Any:
+    """The value of a YAML text: 3, 1e-3, true, [64, 32], {name: adam} … Raises yaml.YAMLError (or ValueError)."""
+    return yaml.load(text, Loader=_Loader)
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values, lists and mappings only: no aliases (a few lines could stand for gigabytes), no key twice."""
+
+    yaml_implicit_resolvers = {None: RESOLVERS}  # noqa: RUF012
+    yaml_constructors = {  # noqa: RUF012
+        tag: make
+        for tag, make in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+    }
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"the alias *{event.anchor} is not allowed: write the value out")
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise yaml.YAMLError(f"more than {DEEPEST} levels deep")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.YAMLError(f"{key.value!r} is given twice")
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either version of YAML would take for something else than text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_str(self, text: str) -> Any:
+        # Unusual line ends would be lost without the quotes in which they are escaped.
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+for _tag, _pattern in RESOLVERS:
+    _Dumper.add_implicit_resolver(_tag, _pattern, None)

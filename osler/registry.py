@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from osler.errors import plain, unknown_name
+from osler.errors import InputError, plain, unknown_name
 
 T = TypeVar("T")
 
@@ -48,10 +48,19 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
     def __len__(self) -> int:
         return len(self._factories)
 
-    def create(self, name: str, *arguments: Any, **options: Any) -> T:
-        """Calls the factory of that name; an option that it does not have is an InputError naming the nearest one."""
+    def create(self, name: str, /, *arguments: Any, **options: Any) -> T:
+        """Calls the factory of that name.
+
+        Raises InputError for an option that it does not have (naming the nearest one), that is given by the caller
+        already, or that is missing.
+        """
         self.check_options(name, options)
-        return self[name](*arguments, **options)
+        factory = self[name]
+        try:
+            inspect.signature(factory).bind(*arguments, **options)
+        except TypeError as error:
+            raise InputError(f"{self.kind} {self.resolve(name)!r}: {error}") from None
+        return factory(*arguments, **options)
 
     def check_options(self, name: str, options: Mapping[str, Any]) -> None:
         """Raises InputError for an option that the factory of that name does not take."""

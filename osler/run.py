@@ -28,14 +28,15 @@ from osler.build import (
     build_objective,
     build_optimizer,
     build_schedule,
-    check_names,
     learning_batches,
     plain_batches,
+    with_known_names,
 )
 from osler.data.batches import Dataset
 from osler.data.prepare import Prepared, prepare
 from osler.data.preprocess import Preprocess
-from osler.data.sources import open_rows, open_source
+from osler.data.rows import open_rows
+from osler.data.sources import open_source
 from osler.errors import InputError
 from osler.evaluation import in_words, judge
 from osler.folder import MARK, free_name, new_folder, read_json, write_json, write_text
@@ -81,7 +82,7 @@ def train(
     source = the_recipe.source if source is None else source
     if source is None:
         raise InputError("nothing to train on: give a source (a data set's name, a file, a folder, arrays)")
-    check_names(the_recipe)
+    the_recipe = with_known_names(the_recipe)
     telling = Telling(silent=not verbose)
     place = Path(out) if out is not None else free_name(Path("runs"), _stem(source))
     with new_folder(place) as work:

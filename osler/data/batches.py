@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -36,7 +37,8 @@ class Batches:
     """One epoch of batches each time it is iterated: shuffled anew from its own seed, or in order.
 
     `transform` (every batch) and `augment` (training only) work on the whole batch on the device, so that pictures
-    stay uint8 in memory until they are used. The order depends on nothing but `seed` and the number of epochs drawn.
+    stay uint8 in memory until they are used. The order depends on nothing but `seed` and the number of epochs drawn:
+    augmentation has random numbers of its own.
     A last batch of a single sample joins the one before it (batch normalisation cannot learn from one sample).
 
         >>> batches = Batches(Dataset(torch.arange(5.0)), batch_size=2)
@@ -63,7 +65,8 @@ class Batches:
         self.transform = transform
         self.augment = augment
         self.device = torch.device(device)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.order = torch.Generator().manual_seed(seed)
+        self.chance = torch.Generator().manual_seed(seed + 1)  # for augmentation
 
     def __len__(self) -> int:
         return len(self._bounds())
@@ -72,15 +75,15 @@ class Batches:
         starts = list(range(0, len(self.data), self.batch_size))
         if len(starts) > 1 and len(self.data) - starts[-1] == 1 < self.batch_size:
             starts.pop()
-        return list(zip(starts, [*starts[1:], len(self.data)], strict=True))
+        return list(pairwise([*starts, len(self.data)]))
 
     def __iter__(self) -> Iterator[Batch]:
-        order = torch.randperm(len(self.data), generator=self.generator) if self.shuffle else None
+        order = torch.randperm(len(self.data), generator=self.order) if self.shuffle else None
         for start, end in self._bounds():
             part = self.data[slice(start, end) if order is None else order[start:end]]
             inputs = part.inputs.to(self.device, non_blocking=True)
             if self.augment is not None:
-                inputs = self.augment(inputs, self.generator)
+                inputs = self.augment(inputs, self.chance)
             if self.transform is not None:
                 inputs = self.transform(inputs)
             yield Batch(inputs, *(t if t is None else t.to(self.device) for t in (part.targets, part.weights)))

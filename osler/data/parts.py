@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from osler.errors import InputError, unknown_name
+
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
 SourceKind = Literal["table", "images", "arrays"]
@@ -45,6 +48,19 @@ class Part:
             tuple(self.rows[i] for i in rows) if self.rows else tuple(str(i) for i in rows),
             None if self.weights is None else self.weights[rows],
         )
+
+    def column(self, name: str, option: str) -> pd.Series[Any]:
+        """A column of a table, asked for with an option. Raises InputError where there is none of that name."""
+        if not hasattr(self.inputs, "columns"):
+            raise InputError(f"{option} names a column of a table ({name!r}), but this source is no table")
+        if name not in self.inputs.columns:
+            raise unknown_name(f"column for {option}", name, self.inputs.columns)
+        series: pd.Series[Any] = self.inputs[name]
+        return series
+
+    def row(self, place: int) -> str:
+        """What a row is called in messages."""
+        return self.rows[place] if self.rows else str(place)
 
     def without(self, column: str) -> Part:
         """A table part without one of its columns."""

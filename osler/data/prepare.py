@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from osler.data.batches import Dataset
-from osler.data.columns import as_dates, as_numbers, as_texts, date_format
+from osler.data.holdout import class_indices, hold_out
 from osler.data.parts import Part, Source
 from osler.data.preprocess import Preprocess
-from osler.data.splits import split_rows
-from osler.data.targets import TargetEncoder, infer_task
-from osler.errors import InputError, unknown_name
+from osler.data.targets import TargetEncoder
+from osler.data.task import infer_task
+from osler.data.values import as_numbers, as_texts
+from osler.errors import InputError
 from osler.records import Task
-
-TEST_SHARE = 0.2
-VALIDATION_SHARE = 0.15  # of the whole; a smaller share is enough where there are many rows
-VALIDATION_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -49,18 +45,22 @@ def prepare(
     `group`, `time`, `weight` name columns of a table: rows of one group stay on one side; later rows are held out;
     how much each row counts. `drop` names columns to leave out. What was decided goes to `notes` as sentences.
     """
-    parts = {name: _known_targets(part, name, notes) for name, part in source.parts.items()}
-    parts = {name: _columns_left_out(part, drop) for name, part in parts.items()}
-    if weight is not None:
-        parts = {name: _weighted(part, weight) for name, part in parts.items()}
+    main = "all" if "all" in source.parts else "train"
+    parts = {}
+    for name, part in source.parts.items():
+        part = _columns_left_out(_known_targets(part, name, notes), drop)
+        if len(part) == 0 and name != main:
+            continue
+        parts[name] = part if weight is None else _weighted(part, weight)
+    _refuse_empty_columns(parts[main])
     # Published test files may spell their labels otherwise, so the training file decides.
-    the_task = infer_task(parts["all" if "all" in parts else "train"].targets, task)
-    raw = _split(parts, the_task, notes, group=group, time=time, seed=seed)
-    _refuse_empty_columns(raw["train"])
+    the_task = infer_task(parts[main].targets, task)
+    raw = hold_out(parts, the_task, notes, group=group, time=time, seed=seed)
+    _check_classes(raw["train"], the_task, notes)
     targets = TargetEncoder.fit(the_task, raw["train"].targets, scale)
     preprocess = Preprocess.fit(source.kind, raw["train"], targets, scale, notes)
     # Values that are new in the held-out parts say nothing about the user's data: they were split off by us.
-    encoded = {name: preprocess.encode(part, notes if name in source.parts else []) for name, part in raw.items()}
+    encoded = {name: preprocess.encode(part, notes if name in parts else []) for name, part in raw.items()}
     return Prepared(the_task, preprocess, raw, encoded)
 
 
@@ -68,7 +68,7 @@ def _known_targets(part: Part, name: str, notes: list[str]) -> Part:
     """Targets as a DataFrame, without the rows whose target is unknown (counted)."""
     part = part.with_target("class")
     unknown = part.targets.isna().any(axis=1).to_numpy()
-    if unknown.all():
+    if unknown.all() and name in ("all", "train"):
         raise InputError(f"target {', '.join(map(repr, part.targets.columns))}: empty in all {len(part)} rows")
     if not unknown.any():
         return part
@@ -78,31 +78,28 @@ def _known_targets(part: Part, name: str, notes: list[str]) -> Part:
 
 
 def _columns_left_out(part: Part, drop: Sequence[str]) -> Part:
-    for column in drop:
-        _check_column(part, column, "drop")
+    for column in dict.fromkeys(drop):
+        part.column(column, "drop")
         part = part.without(column)
     return part
 
 
-def _check_column(part: Part, column: str, option: str) -> None:
-    if not hasattr(part.inputs, "columns"):
-        raise InputError(f"{option} names a column of a table, but this source has none")
-    if column not in part.inputs.columns:
-        raise unknown_name(f"column for {option}", column, map(str, part.inputs.columns))
-
-
 def _weighted(part: Part, column: str) -> Part:
-    _check_column(part, column, "weight")
-    weights = as_numbers(part.inputs[column])
-    if np.isnan(weights).any() or (weights < 0).any() or not weights.any():
-        raise InputError(f"weight column {column!r}: every row needs a number >= 0, not all of them 0")
+    series = part.column(column, "weight")
+    weights = as_numbers(series)
+    odd = np.flatnonzero(~(weights >= 0))
+    if len(odd):
+        value, row = as_texts(series)[odd[0]], part.row(odd[0])
+        raise InputError(f"weight column {column!r} holds {value!r} in row {row}: every row needs a number >= 0")
+    if not weights.any():
+        raise InputError(f"weight column {column!r} is 0 in every row: nothing would count")
     return replace(part.without(column), weights=weights)
 
 
-def _refuse_empty_columns(train: Part) -> None:
-    if not hasattr(train.inputs, "columns"):
+def _refuse_empty_columns(part: Part) -> None:
+    if not hasattr(part.inputs, "columns"):
         return
-    empty = [str(name) for name in train.inputs.columns if train.inputs[name].isna().all()]
+    empty = [name for name in part.inputs.columns if part.inputs[name].isna().all()]
     if empty:
         options = " ".join(f"--drop {name!r}" for name in empty)
         raise InputError(
@@ -110,48 +107,14 @@ def _refuse_empty_columns(train: Part) -> None:
         )
 
 
-def _split(
-    parts: dict[str, Part], task: Task, notes: list[str], *, group: str | None, time: str | None, seed: int
-) -> dict[str, Part]:
-    """Parts that were given stay; what is missing of test and validation is held out from the rest."""
-    rest = parts.get("all", parts.get("train"))
-    assert rest is not None
-    held: dict[str, Part] = {name: parts[name] for name in ("validation", "test") if name in parts}
-    total = len(rest)
-    for name, rows in (("test", round(total * TEST_SHARE)), ("validation", _validation_rows(total))):
-        if name in held:
-            continue
-        share = min(max(rows / len(rest), 0.01), 0.5)
-        kept, out = split_rows(len(rest), share, seed, **_by(rest, task, group, time))
-        held[name], rest = rest.take(out), rest.take(kept)
-    raw = {"train": rest, "validation": held["validation"], "test": held["test"]}
-    how = f"by groups of {group!r}" if group else f"in the order of {time!r}" if time else "at random"
-    how += ", every class in its share" if not (group or time) and task.kind in ("binary", "multiclass") else ""
-    sizes = ", ".join(f"{len(part)} {name}" for name, part in raw.items())
-    given = "" if "all" in parts else f" ({' and '.join(parts)} as given)"
-    notes.append(f"split {how}{given}: {sizes}")
-    return {name: part.without(group) if group else part for name, part in raw.items()}
-
-
-def _validation_rows(total: int) -> int:
-    return min(round(total * VALIDATION_SHARE), VALIDATION_ROWS)
-
-
-def _by(part: Part, task: Task, group: str | None, time: str | None) -> dict[str, Any]:
-    """What the split has to respect, as `split_rows` wants it."""
-    if group is not None and time is not None:
-        raise InputError("a split goes by group or by time, not both")
-    if group is not None:
-        _check_column(part, group, "group")
-        return {"groups": np.array([str(text) for text in as_texts(part.inputs[group])])}
-    if time is not None:
-        _check_column(part, time, "time")
-        series = part.inputs[time]
-        form = date_format(series)
-        times = as_dates(series, form).to_numpy() if form else as_numbers(series)
-        if np.isnan(times).any() if times.dtype.kind == "f" else np.isnat(times).any():
-            raise InputError(f"time column {time!r}: every row needs a date or a number")
-        return {"times": times}
-    if task.kind in ("binary", "multiclass"):
-        return {"labels": np.array([str(text) for text in as_texts(part.targets[task.names[0]])])}
-    return {}
+def _check_classes(train: Part, task: Task, notes: list[str]) -> None:
+    """A split by groups or time may take all rows of a class away from training."""
+    if task.kind not in ("binary", "multiclass"):
+        return
+    counts = np.bincount(class_indices(train, task), minlength=len(task.classes))
+    if np.count_nonzero(counts) < 2:
+        only = task.classes[int(counts.argmax())]
+        raise InputError(f"after the split all {len(train)} training rows are of class {only!r}: split another way")
+    absent = [name for name, count in zip(task.classes, counts, strict=True) if count == 0]
+    if absent:
+        notes.append(f"no training row has the class {', '.join(map(repr, absent))}: it cannot be learned")

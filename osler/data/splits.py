@@ -25,8 +25,8 @@ def split_rows(
 ) -> tuple[Rows, Rows]:
     """Splits row numbers 0 … count-1 into (kept, held out), about `share` of them held out; both sorted.
 
-    `labels`: every class keeps its share on both sides (stratified). `groups`: no group is on both sides.
-    `times`: the last rows in time are held out. None of them: at random. The same seed gives the same split.
+    `labels`: every class keeps its share on both sides (stratified), and at least one row. `groups`: no group is on
+    both sides. `times`: the last rows in time are held out. None of them: at random. The same seed, the same split.
     """
     assert 0 < share < 1
     if count < 2:
@@ -35,7 +35,7 @@ def split_rows(
         held = np.argsort(times, kind="stable")[count - _part(count, share) :]
     elif groups is not None:
         held = _grouped(groups, share, seed)
-    elif labels is not None:
+    elif labels is not None and len(np.unique(labels)) < count:
         held = _stratified(labels, share, seed)
     else:
         held = np.random.default_rng(seed).permutation(count)[: _part(count, share)]
@@ -68,7 +68,7 @@ def _grouped(groups: NDArray[Any], share: float, seed: int) -> Rows:
     """Whole groups in random order until the share is reached as nearly as possible."""
     names, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < 2:
-        raise InputError(f"all rows belong to one group ({names[0]!r}): a split by groups needs at least two")
+        raise InputError(f"all rows belong to one group ({str(names[0])!r}): a split by groups needs at least two")
     order = np.random.default_rng(seed).permutation(len(names))
     filled = np.cumsum(sizes[order])
     count = int(np.argmin(np.abs(filled[:-1] - len(groups) * share))) + 1

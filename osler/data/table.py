@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osler.data.columns import (
-    Category,
-    Column,
-    Date,
-    Number,
-    as_dates,
-    as_numbers,
-    as_texts,
-    fit_column,
-    from_json,
-    to_json,
-)
+from osler.data.columns import Category, Column, Date, Number, from_json, to_json
+from osler.data.kinds import fit_column
+from osler.data.memory import check_fits
+from osler.data.scaling import mean_and_deviation
+from osler.data.values import as_dates, as_numbers, as_texts
 from osler.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -36,10 +29,12 @@ class TableEncoder:
     @classmethod
     def fit(cls, frame: pd.DataFrame, notes: list[str]) -> TableEncoder:
         """Decides the kind of every column and learns its numbers from these (training) rows."""
-        fitted = {str(name): fit_column(frame[name], notes) for name in frame.columns}
+        said: list[str] = []
+        fitted = {str(name): fit_column(frame[name], said) for name in frame.columns}
         columns = [column for column in fitted.values() if column is not None]
         if not columns:
-            raise InputError(f"no column is left to learn from ({'; '.join(notes[-3:])})")
+            raise InputError(f"no column is left to learn from ({'; '.join(said) or 'the table has only targets'})")
+        notes.extend(said)
         return cls(columns, [name for name, column in fitted.items() if column is None])
 
     def encode(self, frame: pd.DataFrame, notes: list[str]) -> NDArray[np.float32]:
@@ -51,6 +46,9 @@ class TableEncoder:
                 f"{name!r}" + (f" (is it {near[0]!r}?)" if (near := nearest(name, known, 1)) else "") for name in absent
             ]
             raise InputError(f"the data lacks {len(absent)} of the columns trained on: {', '.join(hints)}")
+        check_fits(
+            len(frame) * len(self.features) * 4, f"a table of {len(frame)} rows and {len(self.features)} features"
+        )
         for column in self.columns:
             _count_surprises(column, frame[column.name], notes)
         return np.concatenate([column.encode(frame[column.name]) for column in self.columns], axis=1)
@@ -73,6 +71,7 @@ class TableEncoder:
 
 
 def _count_surprises(column: Column, series: pd.Series[Any], notes: list[str]) -> None:
+    """Says which values mean nothing to a fitted column."""
     known = series.dropna()
     if isinstance(column, Category):
         seen = set(column.values)
@@ -80,25 +79,29 @@ def _count_surprises(column: Column, series: pd.Series[Any], notes: list[str]) -
         if new and not column.rare:
             notes.append(f"column {column.name!r}: {len(new)} values never seen in training ({new[0]!r} …)")
     elif isinstance(column, Number):
-        bad = known[np.isnan(as_numbers(known))]
-        if len(bad):
-            notes.append(
-                f"column {column.name!r}: {len(bad)} values are no finite numbers ({bad.iloc[0]!r} …): missing"
-            )
+        odd = known[np.isnan(as_numbers(known))]
+        if len(odd):
+            notes.append(f"column {column.name!r}: {len(odd)} values are no finite numbers ({_first(odd)} …): missing")
         elif len(known) < len(series) and not column.indicator:
             notes.append(
                 f"column {column.name!r}: {len(series) - len(known)} values missing, never so in training: median"
             )
     elif isinstance(column, Date):
-        bad = known[as_dates(known, column.format).isna()]
-        if len(bad):
-            notes.append(f"column {column.name!r}: {len(bad)} values are no dates ({bad.iloc[0]!r} …): missing")
+        odd = known[as_dates(known, column.format).isna().to_numpy()]
+        if len(odd):
+            notes.append(f"column {column.name!r}: {len(odd)} values are no dates ({_first(odd)} …): missing")
+
+
+def _first(series: pd.Series[Any]) -> str:
+    return repr(as_texts(series.head(1))[0])
 
 
 def _describe(column: Column, series: pd.Series[Any]) -> dict[str, Any]:
     if isinstance(column, Number):
         values = as_numbers(series)
-        summary = f"{np.nanmin(values):.4g} … {np.nanmax(values):.4g}, mean {np.nanmean(values):.4g}"
+        values = values[~np.isnan(values)]
+        mean = float(mean_and_deviation(values)[0][0])
+        summary = f"{values.min():.4g} … {values.max():.4g}, mean {mean:.4g}"
         summary += ", log scale" if column.log else ""
     elif isinstance(column, Category):
         shown = ", ".join(column.values[:4]) + (" …" if len(column.values) > 4 else "")

@@ -1,5 +1,8 @@
 """Networks by name: plain modules, one architecture a file."""
 
+import sys
+from types import ModuleType
+
 from torch import nn
 
 from osler.models.convnet import ConvNet
@@ -25,3 +28,14 @@ MODELS: Registry[nn.Module] = Registry(
 )
 
 __all__ = ["MODELS"]
+
+
+class _Models(ModuleType):
+    """This package, which can be called too: `osler.models()` gives the names, `osler.models.mlp` is a file."""
+
+    def __call__(self) -> list[str]:
+        """The names of all networks."""
+        return sorted(MODELS)
+
+
+sys.modules[__name__].__class__ = _Models

@@ -52,6 +52,7 @@ def linear() -> nn.Module:
 
     Formula: f(x) = x; f'(x) = 1.
     Shapes: any, elementwise. Range: all numbers.
+    Use: the output of a regression; between layers it adds nothing, since linear after linear is linear.
     Source: Widrow and Hoff, "Adaptive switching circuits", 1960 (the Adaline learns on this output).
 
         >>> linear()(torch.tensor([-1.5, 2.0]))
@@ -65,6 +66,7 @@ def ramp() -> nn.Module:
 
     Formula: f(x) = min(max(x, 0), 1); f'(x) = 1 for 0 < x < 1, else 0 (0 at both kinks).
     Shapes: any, elementwise. Range: [0, 1].
+    Use: outputs that must lie in [0, 1], at little cost; in its flat parts a unit does not learn.
     Source: Lippmann, "An introduction to computing with neural nets", 1987 (threshold logic unit).
 
         >>> ramp()(torch.tensor([-0.5, 0.3, 7.0]))
@@ -78,7 +80,8 @@ def sigmoid(steepness: float = 1.0) -> nn.Module:
 
     Formula: σ(x) = 1/(1 + e^(−λx)), λ = steepness > 0; σ'(x) = λ σ(x)(1 − σ(x)), at most λ/4.
     Shapes: any, elementwise. Range: [0, 1]; the ends are reached by rounding.
-    For a network's output prefer a loss that takes logits (`binary_cross_entropy`).
+    Use: the output for yes/no questions, and gates; in hidden layers gradients fade. For training prefer a loss that
+    takes logits (`binary_cross_entropy`).
     Source: Verhulst, 1838; as a unit, Rumelhart, Hinton and Williams, "Learning internal representations by error
     propagation", 1986.
 
@@ -93,6 +96,7 @@ def bipolar_sigmoid(steepness: float = 1.0) -> nn.Module:
 
     Formula: f(x) = 2/(1 + e^(−λx)) − 1 = tanh(λx/2), λ = steepness > 0; f'(x) = λ(1 − f(x)²)/2, at most λ/2.
     Shapes: any, elementwise. Range: [−1, 1]; the ends are reached by rounding.
+    Use: small classic networks with targets of −1 and 1; with λ = 2 it is `tanh`.
     Source: Fausett, "Fundamentals of neural networks", 1994, section 1.4.3.
 
         >>> round(bipolar_sigmoid()(torch.tensor(0.53)).item(), 4)
@@ -106,6 +110,7 @@ def tanh() -> nn.Module:
 
     Formula: f(x) = (e^x − e^(−x))/(e^x + e^(−x)); f'(x) = 1 − f(x)², in (0, 1].
     Shapes: any, elementwise. Range: [−1, 1]; the ends are reached by rounding.
+    Use: recurrent networks, and small ones on scaled inputs; start with Xavier. Where |x| is large, gradients fade.
     Source: LeCun, Bottou, Orr and Müller, "Efficient backprop", 1998.
     """
     return nn.Tanh()
@@ -116,6 +121,7 @@ def relu() -> nn.Module:
 
     Formula: f(x) = max(x, 0); f'(x) = 1 for x > 0, else 0 (0 at the kink).
     Shapes: any, elementwise. Range: [0, ∞).
+    Use: hidden layers, the first choice; start with He. Units that are never active don't learn: then `leaky_relu`.
     Source: Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", 2010.
 
         >>> relu()(torch.tensor([-1.0, 0.0, 2.0]))
@@ -129,6 +135,7 @@ def leaky_relu(slope: float = 0.01) -> nn.Module:
 
     Formula: f(x) = x if x > 0 else αx, α = slope; f'(x) = 1 for x > 0, else α (α at the kink).
     Shapes: any, elementwise. Range: all numbers for α > 0.
+    Use: hidden layers in which ReLU units die, and discriminators of GANs; start with He.
     Source: Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 
         >>> leaky_relu(slope=0.1)(torch.tensor([-2.0, 3.0]))
@@ -142,6 +149,7 @@ def prelu(slope: float = 0.25, channels: int = 1) -> nn.Module:
 
     Formula: f(x) = x if x > 0 else αx, with α learned from `slope` on; ∂f/∂α = x for x ≤ 0, else 0.
     Shapes: any; with channels > 1, one α for each channel of (N, channels, …).
+    Use: deep networks with much data, where the slope may be learned too; start with He.
     Source: He et al., "Delving deep into rectifiers", 2015.
     """
     if channels < 1:
@@ -154,6 +162,7 @@ def elu(alpha: float = 1.0) -> nn.Module:
 
     Formula: f(x) = x if x > 0 else α(e^x − 1); f'(x) = 1 for x > 0, else αe^x.
     Shapes: any, elementwise. Range: [−α, ∞).
+    Use: hidden layers without normalisation; costs an exponential.
     Source: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear
     units", 2015.
     """
@@ -165,6 +174,7 @@ def selu() -> nn.Module:
 
     Formula: f(x) = s·x if x > 0 else s·α(e^x − 1), s = 1.0507, α = 1.6733.
     Shapes: any, elementwise. Range: [−sα, ∞) = [−1.7581, ∞).
+    Use: deep dense networks without normalisation, on standardised inputs; start with LeCun.
     Source: Klambauer et al., "Self-normalizing neural networks", 2017.
     """
     return nn.SELU()
@@ -176,6 +186,7 @@ def gelu(approximate: Literal["none", "tanh"] = "none") -> nn.Module:
     Formula: f(x) = x·Φ(x), Φ the standard normal distribution function; approximate="tanh" is the faster
     ½x(1 + tanh(√(2/π)(x + 0.044715x³))).
     Shapes: any, elementwise. Range: [−0.17, ∞).
+    Use: hidden layers of Transformers.
     Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
     """
     if approximate not in ("none", "tanh"):
@@ -188,6 +199,7 @@ def silu() -> nn.Module:
 
     Formula: f(x) = x·σ(x); f'(x) = σ(x)(1 + x(1 − σ(x))).
     Shapes: any, elementwise. Range: [−0.2785, ∞).
+    Use: hidden layers of deep convolutional networks (EfficientNet), where it often beats ReLU by a little.
     Source: Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units", 2017; Ramachandran, Zoph and Le, "Searching
     for activation functions", 2017.
     """
@@ -199,6 +211,7 @@ def softplus(beta: float = 1.0) -> nn.Module:
 
     Formula: f(x) = ln(1 + e^(βx))/β; f'(x) = σ(βx).
     Shapes: any, elementwise. Range: [0, ∞); 0 is reached by rounding.
+    Use: outputs that must be positive, such as a variance, a scale or a rate.
     Source: Dugas et al., "Incorporating second-order functional knowledge for better option pricing", 2000.
     """
     # From βx = 40 on the formula rounds to x even in float64 (torch's own switch at 20 is off by 2e-9).
@@ -210,7 +223,8 @@ def softmax(dim: int = -1) -> nn.Module:
 
     Formula: f(x)ᵢ = e^(xᵢ)/Σⱼ e^(xⱼ); ∂fᵢ/∂xⱼ = fᵢ([i = j] − fⱼ).
     Shapes: any; the sum runs over the axis `dim` (default the last). Range: [0, 1].
-    For a network's output prefer a loss that takes logits (`sparse_categorical_cross_entropy`).
+    Use: the output for one class out of several, and attention weights. For training prefer a loss that takes logits
+    (`sparse_categorical_cross_entropy`).
     Source: Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990.
 
         >>> softmax()(torch.tensor([3.2, 1.3, 0.2, 0.8])).round(decimals=3)

@@ -34,6 +34,7 @@ class BinaryCrossEntropy(Loss):
     (of 0 and of 1) weigh numerator and denominator of the mean; `label_smoothing` ε turns 1 into 1 − ε and 0 into ε
     (ε is the chance that a label is wrong); targets equal to `ignore_index` don't count; `from_logits=False` takes
     probabilities, which is less exact near 0 and 1.
+    Use: two classes with one output, or several labels at once; the network ends without a sigmoid.
     Source: Good, "Rational decisions", 1952; smoothing, Goodfellow, Bengio and Courville, "Deep learning", 2016, 7.5.1.
 
         >>> BinaryCrossEntropy()(torch.tensor([[0.0], [1e4]]), torch.tensor([[1], [1]]))
@@ -93,6 +94,7 @@ class SparseCategoricalCrossEntropy(Loss):
     Options: `class_weights` (C numbers); `label_smoothing` ε spreads ε evenly over all C classes, so the true one
     keeps 1 − ε + ε/C; targets equal to `ignore_index` (default −100, as in torch) don't count; `from_logits=False`
     takes probabilities along axis 1 instead, which is less exact near 0 and 1.
+    Use: one class out of several, the usual case; the network ends without a softmax.
     Source: Bridle, 1990; smoothing, Szegedy et al., "Rethinking the Inception architecture", 2016.
 
         >>> SparseCategoricalCrossEntropy()(torch.tensor([[0.0, 0.0], [5.0, -5.0]]), torch.tensor([1, 0]))
@@ -149,6 +151,7 @@ class CategoricalCrossEntropy(Loss):
     Options: `class_weights` (C numbers; the mean divides by the targets' weights, so one-hot targets give what integer
     ones give); `label_smoothing` ε turns y into (1 − ε)y + ε/C; `from_logits=False` takes probabilities instead, which
     is less exact near 0 and 1.
+    Use: one class out of several with one-hot or soft targets; the network ends without a softmax.
     Source: Bridle, 1990; smoothing, Szegedy et al., "Rethinking the Inception architecture", 2016.
 
         >>> CategoricalCrossEntropy()(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 1.0]]))

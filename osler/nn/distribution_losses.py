@@ -16,6 +16,7 @@ class KLDivergence(Loss):
     Shapes: prediction (N, C) or (N, C, …), logits z; target probabilities of the same shape, classes along axis 1;
     weight (N,). The mean is over distributions (torch's "batchmean"). `from_logits=False` takes probabilities
     instead, which is less exact near 0.
+    Use: targets that are distributions themselves: distillation, soft labels, variational models.
     Source: Kullback and Leibler, "On information and sufficiency", 1951.
 
         >>> round(KLDivergence()(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item(), 4)
@@ -44,6 +45,7 @@ class CosineSimilarity(Loss):
 
     Formula: l = 1 − ŷ·y/(‖ŷ‖‖y‖), between 0 (same direction) and 2 (opposite); 1 where a vector is zero.
     Shapes: prediction and target (N, D) or (N, …, D), vectors along the last axis; weight (N,).
+    Use: embeddings, where the direction carries the meaning and the length does not.
     Source: Salton, Wong and Yang, "A vector space model for automatic indexing", 1975.
 
         >>> east, north = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]])
@@ -72,6 +74,7 @@ class CTC(Loss):
     and the labels that aren't blank. weight (N,).
     The mean is over samples, each divided by its number of labels, as in torch. A sequence too short for its labels
     has an infinite loss; `zero_infinity=True` makes it 0 instead.
+    Use: speech and handwriting, where the labels are known but not when each of them occurs.
     Source: Graves et al., "Connectionist temporal classification", 2006.
 
         >>> round(CTC()(torch.zeros(1, 2, 2), torch.tensor([[1]])).item(), 4)  # three of four paths: −ln ¾

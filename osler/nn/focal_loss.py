@@ -19,6 +19,7 @@ class Focal(Loss):
     classes as in `sparse_categorical_cross_entropy` (prediction (N, C, …), target integers (N, …)); weight (N,).
     Options: `gamma` ≥ 0; `alpha`, for yes/no questions the weight of 1 (0 gets 1 − alpha; 0.25 in the paper), for
     classes C weights; the mean does not divide by α.
+    Use: a rare class among a great many easy samples, as in object detection.
     Source: Lin et al., "Focal loss for dense object detection", 2017.
 
         >>> round(Focal(gamma=2.0)(torch.tensor([[0.0]]), torch.tensor([[1]])).item(), 4)  # ¼ ln 2

@@ -37,6 +37,7 @@ def zeros(weight: Tensor, /) -> Tensor:
 
     Formula: w = 0.
     Shapes: any.
+    Use: biases, and single layers such as a perceptron; never the hidden layers.
     Source: the start of Rosenblatt, "The perceptron", 1958.
     """
     return weight.zero_()
@@ -48,6 +49,7 @@ def ones(weight: Tensor, /) -> Tensor:
 
     Formula: w = 1.
     Shapes: any.
+    Use: scales of normalisation layers; for weights only to see what symmetry does.
     Source: for teaching; the symmetry is described in Rumelhart, Hinton and Williams, 1986.
     """
     return weight.fill_(1)
@@ -59,6 +61,7 @@ def constant(weight: Tensor, /, value: float = 0.0) -> Tensor:
 
     Formula: w = value.
     Shapes: any.
+    Use: only to see what symmetry does.
     Source: for teaching; the symmetry is described in Rumelhart, Hinton and Williams, 1986.
     """
     return weight.fill_(finite("value", value))
@@ -70,6 +73,7 @@ def normal(weight: Tensor, /, mean: float = 0.0, std: float = 0.05) -> Tensor:
 
     Formula: w ~ N(mean, std²).
     Shapes: any.
+    Use: embeddings and shallow networks; in deep ones the width has to follow the layer's size.
     Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012.
     """
     return weight.normal_(finite("mean", mean), nonnegative("std", std))
@@ -81,6 +85,7 @@ def uniform(weight: Tensor, /, low: float = -0.05, high: float = 0.05) -> Tensor
 
     Formula: w ~ U(low, high); variance (high − low)²/12.
     Shapes: any.
+    Use: shallow networks, as in older texts; in deep ones the width has to follow the layer's size.
     Source: Rumelhart, Hinton and Williams, "Learning internal representations by error propagation", 1986.
     """
     if not finite("low", low) <= finite("high", high):
@@ -93,6 +98,7 @@ def xavier_normal(weight: Tensor, /) -> Tensor:
 
     Formula: w ~ N(0, 2/(fan_in + fan_out)).
     Shapes: (outputs, inputs, *kernel).
+    Use: layers before sigmoid, tanh, softmax or no activation.
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
     return _normal(weight, 2 / sum(fans(weight)))
@@ -103,6 +109,7 @@ def xavier_uniform(weight: Tensor, /) -> Tensor:
 
     Formula: w ~ U(−a, a), a = √(6/(fan_in + fan_out)); variance 2/(fan_in + fan_out).
     Shapes: (outputs, inputs, *kernel).
+    Use: layers before sigmoid, tanh, softmax or no activation; Keras's default.
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
     return _uniform(weight, 2 / sum(fans(weight)))
@@ -113,6 +120,7 @@ def he_normal(weight: Tensor, /) -> Tensor:
 
     Formula: w ~ N(0, 2/fan_in).
     Shapes: (outputs, inputs, *kernel).
+    Use: layers before ReLU, leaky ReLU, PReLU, ELU, GELU, SiLU.
     Source: He et al., "Delving deep into rectifiers", 2015.
     """
     return _normal(weight, 2 / fans(weight)[0])
@@ -123,6 +131,7 @@ def he_uniform(weight: Tensor, /) -> Tensor:
 
     Formula: w ~ U(−a, a), a = √(6/fan_in); variance 2/fan_in.
     Shapes: (outputs, inputs, *kernel).
+    Use: layers before ReLU, leaky ReLU, PReLU, ELU, GELU, SiLU.
     Source: He et al., "Delving deep into rectifiers", 2015.
     """
     return _uniform(weight, 2 / fans(weight)[0])
@@ -133,6 +142,7 @@ def lecun_normal(weight: Tensor, /) -> Tensor:
 
     Formula: w ~ N(0, 1/fan_in).
     Shapes: (outputs, inputs, *kernel).
+    Use: layers before SELU.
     Source: LeCun, Bottou, Orr and Müller, "Efficient backprop", 1998.
     """
     return _normal(weight, 1 / fans(weight)[0])
@@ -143,6 +153,7 @@ def lecun_uniform(weight: Tensor, /) -> Tensor:
 
     Formula: w ~ U(−a, a), a = √(3/fan_in); variance 1/fan_in.
     Shapes: (outputs, inputs, *kernel).
+    Use: layers before SELU, where weights must be bounded.
     Source: LeCun, Bottou, Orr and Müller, "Efficient backprop", 1998.
     """
     return _uniform(weight, 1 / fans(weight)[0])
@@ -154,6 +165,7 @@ def orthogonal(weight: Tensor, /, gain: float = 1.0) -> Tensor:
 
     Formula: the matrix W (outputs, the rest) has WWᵀ = gain²·I, or WᵀW = gain²·I if it has more rows than columns.
     Shapes: (outputs, inputs, *kernel).
+    Use: recurrent weights, and very deep networks.
     Source: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
     neural networks", 2014.
     """
@@ -170,6 +182,7 @@ def auto(weight: Tensor, /, activation: str = "linear") -> Tensor:
     1/fan_in (LeCun, normal) before SELU; 2/(fan_in + fan_out) (Xavier, uniform) before all others and before none.
     Shapes: (outputs, inputs, *kernel).
     `initialize(module, "auto")` finds out what follows, and knows recurrent layers and embeddings: see there.
+    Use: nearly always; choose by hand only with a reason.
     Source: He et al., 2015; LeCun et al., 1998; Glorot and Bengio, 2010.
     """
     rules = {"he_normal": he_normal, "lecun_normal": lecun_normal, "xavier_uniform": xavier_uniform}

@@ -44,6 +44,7 @@ class Hinge(MarginLoss):
 
     Formula: l = max(0, 1 − m), with the margin m = y·z, y = ±1; for several classes m = z_y − max_{j≠y} z_j.
     Shapes: scores and 0/1 targets equal, any; or scores (N, C, …) and integers (N, …); weight (N,).
+    Use: classification where the decision counts and no probability is needed.
     Source: Cortes and Vapnik, "Support-vector networks", 1995; several classes, Crammer and Singer, "On the
     algorithmic implementation of multiclass kernel-based vector machines", 2001.
 
@@ -60,6 +61,7 @@ class SquaredHinge(MarginLoss):
 
     Formula: l = max(0, 1 − m)², with the margin m = y·z, y = ±1; for several classes m = z_y − max_{j≠y} z_j.
     Shapes: scores and 0/1 targets equal, any; or scores (N, C, …) and integers (N, …); weight (N,).
+    Use: as `hinge`, where a smooth loss is wanted and the labels are clean.
     Source: Lee and Mangasarian, "SSVM: a smooth support vector machine", 2001; several classes as in `hinge`.
     """
 
@@ -73,6 +75,7 @@ class Exponential(MarginLoss):
     Formula: l = e^(−m), with the margin m = y·z, y = ±1; for several classes m = (z_y − mean_{j≠y} z_j)/C.
     Beyond a mistake of 30 it goes on as its tangent, l = e³⁰(1 − m − 30), so that it and its gradient stay finite.
     Shapes: scores and 0/1 targets equal, any; or scores (N, C, …) and integers (N, …); weight (N,).
+    Use: boosting, on clean labels; a single wrong one can outweigh all others.
     Source: Friedman, Hastie and Tibshirani, "Additive logistic regression", 2000; several classes, Zhu et al.,
     "Multi-class AdaBoost", 2009.
 
@@ -97,6 +100,7 @@ class Perceptron(MarginLoss):
     Formula: l = max(0, −m), with the margin m = y·z, y = ±1; for several classes m = z_y − max_{j≠y} z_j.
     A margin of exactly 0 is a mistake: there ∂l/∂m = −1, so a perceptron that starts at zero learns.
     Shapes: scores and 0/1 targets equal, any; or scores (N, C, …) and integers (N, …); weight (N,).
+    Use: Rosenblatt's perceptron; any line that separates contents it, while `hinge` wants a margin.
     Source: Rosenblatt, "The perceptron", 1958; several classes, Crammer and Singer, "Ultraconservative online
     algorithms for multiclass problems", 2003.
 

@@ -68,6 +68,7 @@ class L1(Penalty):
 
     Formula: λ Σ|w|, λ = strength; its gradient is λ·sign(w).
     Shapes: weights of any shape; the penalty is a scalar.
+    Use: to find the few inputs that matter; `ftrl` makes their weights exactly 0.
     Source: Tibshirani, "Regression shrinkage and selection via the lasso", 1996.
 
         >>> layer = nn.Linear(2, 1)
@@ -89,6 +90,7 @@ class L2(Penalty):
 
     Formula: λ Σw², λ = strength; its gradient is 2λw, so plain gradient descent with weight decay 2λ does the same.
     Shapes: weights of any shape; the penalty is a scalar.
+    Use: against overfitting, of dense layers above all; with Adam rather the weight decay of `adamw`.
     Source: Hoerl and Kennard, "Ridge regression", 1970.
 
         >>> layer = nn.Linear(2, 1)
@@ -110,6 +112,7 @@ class ElasticNet(Penalty):
 
     Formula: λ₁ Σ|w| + λ₂ Σw², λ₁ = l1, λ₂ = l2.
     Shapes: weights of any shape; the penalty is a scalar.
+    Use: many inputs of which few matter, and some go together.
     Source: Zou and Hastie, "Regularization and variable selection via the elastic net", 2005.
     """
 
@@ -127,6 +130,7 @@ class Orthogonal(Penalty):
 
     Formula: λ Σ‖WWᵀ − I‖²_F, λ = strength, W the weight as a matrix (outputs, the rest); WᵀW if it is taller than wide.
     Shapes: weights (outputs, inputs, *kernel); the penalty is a scalar.
+    Use: deep and recurrent networks whose gradients fade or explode.
     Source: Bansal, Chen and Wang, "Can we gain more from orthogonality regularizations in training deep networks?",
     2018 (soft orthogonality).
     """
@@ -158,6 +162,7 @@ class Activity(Penalty):
         >>> with penalty.watch(network):
         ...     loss = network(torch.ones(4, 2)).mean() + penalty(network)
 
+    Use: sparse autoencoders, and codes in which each unit is to mean something.
     Source: Olshausen and Field, "Emergence of simple-cell receptive field properties by learning a sparse code", 1996.
     """
 

@@ -16,6 +16,7 @@ class MeanSquaredError(Loss):
 
     Formula: l = (y − ŷ)². Its minimum is the conditional mean.
     Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Use: regression, the first choice; with outliers rather `huber` or `mae`.
     Source: Legendre, 1805, and Gauss, 1809 (least squares).
 
         >>> MeanSquaredError()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
@@ -31,6 +32,7 @@ class HalfMeanSquaredError(Loss):
 
     Formula: l = ½(y − ŷ)²; ∂l/∂ŷ = ŷ − y.
     Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Use: calculations by hand and the delta rule; it trains like `mse` at half the learning rate.
     Source: Widrow and Hoff, "Adaptive switching circuits", 1960 (the delta rule).
 
         >>> HalfMeanSquaredError()(torch.tensor([10.0]), torch.tensor([6.0]))
@@ -46,6 +48,7 @@ class MeanAbsoluteError(Loss):
 
     Formula: l = |y − ŷ|; gradient 0 where they are equal. Its minimum is the conditional median.
     Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Use: regression with outliers, or where the median is wanted.
     Source: Laplace, 1774 (least absolute deviations).
     """
 
@@ -58,6 +61,7 @@ class MeanAbsolutePercentageError(Loss):
 
     Formula: l = |y − ŷ|/max(|y|, epsilon). Unsuitable where targets are near 0: they outweigh all others.
     Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Use: positive targets of very different sizes (sales, prices), where the relative error counts.
     Source: de Myttenaere et al., "Mean absolute percentage error for regression models", 2016.
 
         >>> MeanAbsolutePercentageError()(torch.tensor([90.0]), torch.tensor([100.0]))
@@ -77,6 +81,7 @@ class Huber(Loss):
 
     Formula: with e = y − ŷ, l = ½e² if |e| ≤ δ, else δ(|e| − ½δ); |∂l/∂ŷ| ≤ δ.
     Shapes: prediction ŷ and target y equal, any; weight (N,). δ = delta is in the units of the target.
+    Use: regression with outliers; δ about as large as an error that is still usual.
     Source: Huber, "Robust estimation of a location parameter", 1964.
 
         >>> Huber(delta=1.0, reduction="none")(torch.tensor([0.5, 3.0]), torch.zeros(2))
@@ -99,6 +104,7 @@ class PseudoHuber(Loss):
 
     Formula: with e = y − ŷ, l = δ²(√(1 + (e/δ)²) − 1); |∂l/∂ŷ| < δ.
     Shapes: prediction ŷ and target y equal, any; weight (N,). δ = delta is in the units of the target.
+    Use: as `huber`, where the second derivative must be smooth too.
     Source: Charbonnier et al., "Deterministic edge-preserving regularization in computed imaging", 1997.
     """
 
@@ -120,6 +126,7 @@ class LogCosh(Loss):
 
     Formula: l = ln cosh(ŷ − y); ∂l/∂ŷ = tanh(ŷ − y). Computed without overflow and, near zero, without cancellation.
     Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Use: as `huber`, without a δ to choose; standardise the targets.
     Source: Green, "Bayesian reconstructions from emission tomography data using a modified EM algorithm", 1990.
 
         >>> LogCosh()(torch.tensor([1e4]), torch.tensor([0.0])).item() == torch.tensor(1e4 - math.log(2)).item()
@@ -139,6 +146,7 @@ class Quantile(Loss):
 
     Formula: with e = y − ŷ, l = max(τe, (τ − 1)e), τ = quantile in (0, 1); τ = 0.5 is half the absolute error.
     Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Use: limits of what is to be expected (τ = 0.05 and 0.95), or where too low costs more than too high.
     Source: Koenker and Bassett, "Regression quantiles", 1978.
 
         >>> Quantile(quantile=0.9, reduction="none")(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]))

@@ -64,6 +64,7 @@ def binary_step(threshold: float = 0.0) -> nn.Module:
     Formula: f(x) = 1 if x ≥ q else 0; f'(x) = 0 for x ≠ q. A backward pass through it raises InputError with the
     reason; `straight_through_step` has the same output and can be trained.
     Shapes: any, elementwise. Range: {0, 1}.
+    Use: McCulloch-Pitts neurons, and the decision of a trained perceptron; not for gradient descent.
     Source: McCulloch and Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943.
 
         >>> binary_step(threshold=0.5)(torch.tensor([0.4, 0.5, 0.6]))
@@ -78,6 +79,7 @@ def bipolar_step(threshold: float = 0.0) -> nn.Module:
     Formula: f(x) = 1 if x ≥ q else −1; f'(x) = 0 for x ≠ q. A backward pass through it raises InputError with the
     reason; `straight_through_step(bipolar=True)` has the same output and can be trained.
     Shapes: any, elementwise. Range: {−1, 1}.
+    Use: the decision of an Adaline, or of a perceptron with targets of −1 and 1; not for gradient descent.
     Source: Widrow and Hoff, "Adaptive switching circuits", 1960 (the quantizer of the Adaline).
 
         >>> bipolar_step()(torch.tensor([-2.0, 0.0, 3.0]))
@@ -92,6 +94,7 @@ def straight_through_step(threshold: float = 0.0, bipolar: bool = False) -> nn.M
     Formula: f(x) = 1 if x ≥ q else 0 (bipolar: −1); backward it counts as clamp(x − q, −1, 1), so the gradient is
     passed on unchanged for |x − q| ≤ 1 and stopped beyond. This gradient is a stand-in, not a derivative of f.
     Shapes: any, elementwise. Range: {0, 1}, bipolar {−1, 1}.
+    Use: hidden units or weights that must be binary, and yet be trained by gradient descent.
     Source: Bengio, Léonard and Courville, "Estimating or propagating gradients through stochastic neurons", 2013;
     the clipped form is that of Hubara et al., "Binarized neural networks", 2016.
 

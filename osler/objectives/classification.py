@@ -2,64 +2,110 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from osler.errors import InputError
-from osler.nn.classification_losses import SparseCategoricalCrossEntropy
+from osler.metrics.tasks import default_metrics
+from osler.nn.classification_losses import BinaryCrossEntropy, SparseCategoricalCrossEntropy
 from osler.nn.focal_loss import Focal
+from osler.nn.loss import Loss
 from osler.nn.margin_losses import MarginLoss
-from osler.objectives.objective import forward
-from osler.objectives.supervised import Supervised
-from osler.records import Batch
+from osler.objectives.supervised import Supervised, column
+from osler.records import Batch, Task, TaskKind
 
-# For many classes these take class indices; every other criterion compares with one-hot targets.
-TAKE_CLASS_INDICES = (SparseCategoricalCrossEntropy, Focal, MarginLoss, nn.CrossEntropyLoss, nn.NLLLoss)
+# Our losses that take class indices for many classes; the others compare with one-hot targets. Any other module is
+# given indices, as torch's cross-entropy takes them.
+TAKE_CLASS_INDICES = (SparseCategoricalCrossEntropy, Focal, MarginLoss)
 
 
 class Classification(Supervised):
     """The network gives logits: (N, 1) for two classes, (N, C) for many, (N, L) for L labels.
 
-    Targets: 0/1 as float of the same shape for two classes and for labels, class indices (N,) for many.
+    Targets: 0/1 of shape (N, 1) or (N,) for two classes, class indices (N,) for many, 0/1 of shape (N, L) for labels.
+    Criteria that take probabilities (`nn.BCELoss`, `from_logits=False`) are for networks that end in them.
 
-        >>> task = Task("multiclass", 3, ("species",), ("a", "b", "c"))
-        >>> objective = Classification(task, nn.CrossEntropyLoss())
+        >>> objective = Classification.multiclass(["setosa", "versicolor", "virginica"])
         >>> objective.predictions(torch.tensor([[0.0, 9.0, 0.0]]))
         tensor([1])
     """
 
-    def targets(self, targets: Tensor) -> Tensor:
-        if self.task.kind != "multiclass" or isinstance(self.criterion, TAKE_CLASS_INDICES):
-            return targets
-        return F.one_hot(targets, self.task.outputs).to(torch.get_default_dtype())
+    task: Task
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Of class 1, of each class, or of each label; same shape as the logits."""
-        return logits.softmax(dim=1) if self.task.kind == "multiclass" else logits.sigmoid()
+    def __init__(self, task: Task, criterion: nn.Module, metrics: Sequence[str] = ()):
+        super().__init__(criterion, task, metrics)
+        self.from_logits = bool(getattr(criterion, "from_logits", not isinstance(criterion, nn.BCELoss)))
 
-    def predictions(self, logits: Tensor) -> Tensor:
+    @classmethod
+    def binary(cls, criterion: nn.Module | None = None, metrics: Sequence[str] | None = None) -> Classification:
+        """One of two classes, from one logit; by default with binary cross-entropy and the usual metrics."""
+        return cls._of("binary", ["0", "1"], criterion or BinaryCrossEntropy(), metrics)
+
+    @classmethod
+    def multiclass(
+        cls, classes: int | Sequence[str], criterion: nn.Module | None = None, metrics: Sequence[str] | None = None
+    ) -> Classification:
+        """One of several classes (their number, or their names), from one logit each; by default cross-entropy."""
+        return cls._of("multiclass", classes, criterion or SparseCategoricalCrossEntropy(), metrics)
+
+    @classmethod
+    def multilabel(
+        cls, labels: int | Sequence[str], criterion: nn.Module | None = None, metrics: Sequence[str] | None = None
+    ) -> Classification:
+        """Several yes/no labels at once, from one logit each; by default with binary cross-entropy."""
+        return cls._of("multilabel", labels, criterion or BinaryCrossEntropy(), metrics)
+
+    @classmethod
+    def _of(
+        cls, kind: TaskKind, classes: int | Sequence[str], criterion: nn.Module, metrics: Sequence[str] | None
+    ) -> Classification:
+        names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
+        if len(names) < 2:
+            raise InputError(f"{kind} needs at least two classes or labels, but got {classes!r}; use binary for one")
+        task = Task(kind, 1 if kind == "binary" else len(names), ("target",), names)
+        return cls(task, criterion, default_metrics(kind) if metrics is None else metrics)
+
+    def targets(self, targets: Tensor, outputs: Tensor) -> Tensor:
+        if self.task.kind != "multiclass":
+            return column(targets, outputs)
+        if isinstance(self.criterion, Loss) and not isinstance(self.criterion, TAKE_CLASS_INDICES):
+            return F.one_hot(targets.long(), self.task.outputs).to(outputs.dtype)
+        return targets.long()
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Of class 1, of each class, or of each label; same shape as the outputs."""
+        if not self.from_logits:
+            return outputs
+        return outputs.softmax(dim=1) if self.task.kind == "multiclass" else outputs.sigmoid()
+
+    def predictions(self, outputs: Tensor) -> Tensor:
         """Class indices (N,), or zeros and ones (N, L) for several labels."""
         if self.task.kind == "multiclass":
-            return logits.argmax(dim=1)
-        chosen = (logits > 0).long()
+            return outputs.argmax(dim=1)
+        chosen = (outputs > (0.0 if self.from_logits else 0.5)).long()
         return chosen if self.task.kind == "multilabel" else chosen[:, 0]
 
     def measured(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         probabilities, targets = self.probabilities(outputs.detach().float()), batch.targets.long()
         if self.task.kind == "binary":
-            return probabilities[:, 0], targets[:, 0]
+            return probabilities[:, 0], targets.reshape(-1)
         return probabilities, targets
 
-    def check(self, model: nn.Module, batch: Batch) -> None:
-        with torch.no_grad():
-            logits = forward(model, batch.inputs)
-        wanted = (len(batch), self.task.outputs)
-        if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
-            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            what = {
-                "binary": "one logit per sample for two classes",
-                "multiclass": f"one logit for each of the {self.task.outputs} classes",
-                "multilabel": f"one logit for each of the {self.task.outputs} labels",
-            }[self.task.kind]
-            raise InputError(f"the network gives {got} for a batch of {len(batch)}; it needs {wanted}: {what}")
+    def wants(self) -> str:
+        return {
+            "binary": "one logit per sample for two classes",
+            "multiclass": f"one logit for each of the {self.task.outputs} classes",
+            "multilabel": f"one logit for each of the {self.task.outputs} labels",
+        }[self.task.kind]
+
+    def check_targets(self, targets: Tensor, outputs: Tensor) -> None:
+        if self.task.kind != "multiclass":
+            return super().check_targets(targets, outputs)
+        if targets.shape != outputs.shape[:1] or targets.is_floating_point():
+            raise InputError(
+                f"targets of shape {tuple(targets.shape)} and type {targets.dtype}; "
+                f"several classes need class indices, whole numbers of shape {tuple(outputs.shape[:1])}"
+            )
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -26,7 +26,8 @@ class Turn:
     """One loss of a step and the parameters that follow its gradient.
 
     Most objectives take a single, nameless turn. Players with losses of their own (generator and discriminator, actor
-    and critic) take one turn each, in order, and each has an optimizer of its own.
+    and critic) take one turn each, in order, and each has an optimizer of its own; metrics are measured on the outputs
+    of the last one.
     """
 
     loss: Callable[[nn.Module, Batch], Outcome]
@@ -34,6 +35,7 @@ class Turn:
     name: str = ""
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What the trainer needs to know; it knows nothing else of the task."""
 

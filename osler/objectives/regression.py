@@ -7,18 +7,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from osler.errors import InputError
-from osler.objectives.objective import forward
-from osler.objectives.supervised import Supervised
+from osler.metrics.tasks import default_metrics
+from osler.nn.regression_losses import MeanSquaredError
+from osler.objectives.supervised import Supervised, column
 from osler.records import Batch, Task
 
 
 class Regression(Supervised):
-    """The network gives (N, K) numbers in units in which each target has mean 0 and deviation 1.
+    """The network gives (N, K) numbers, in units in which each target has mean 0 and deviation 1.
 
-    `mean` and `std` (one each per target) lead back to the targets' own units, in which metrics are given; the loss
-    stays in standardised units.
+    Targets: (N, K), in the same units; (N,) will do for one. `mean` and `std` (one each per target) lead back to the
+    targets' own units, in which metrics are given; the loss stays in standardised units. Without them nothing is
+    standardised.
+
+        >>> Regression.of(1).in_units(torch.tensor([[2.0]]))
+        tensor([[2.]])
     """
+
+    task: Task
 
     def __init__(
         self,
@@ -28,21 +34,30 @@ class Regression(Supervised):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ):
-        super().__init__(task, criterion, metrics)
+        super().__init__(criterion, task, metrics)
         self.mean = torch.tensor(mean or [0.0] * task.outputs)
         self.std = torch.tensor(std or [1.0] * task.outputs)
 
+    @classmethod
+    def of(
+        cls, outputs: int | Sequence[str] = 1, criterion: nn.Module | None = None, metrics: Sequence[str] | None = None
+    ) -> Regression:
+        """So many numbers (or these, by name) as they are; by default with squared error and the usual metrics."""
+        names = tuple(f"target {i + 1}" for i in range(outputs)) if isinstance(outputs, int) else tuple(outputs)
+        task = Task("regression", len(names), names)
+        return cls(task, criterion or MeanSquaredError(), default_metrics("regression") if metrics is None else metrics)
+
+    def targets(self, targets: Tensor, outputs: Tensor) -> Tensor:
+        return column(targets, outputs)
+
     def in_units(self, values: Tensor) -> Tensor:
         """Standardised numbers in the targets' own units."""
-        return values * self.std.to(values.device) + self.mean.to(values.device)
+        self.mean, self.std = self.mean.to(values.device), self.std.to(values.device)
+        return values * self.std + self.mean
 
     def measured(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.in_units(outputs.detach().float()), self.in_units(batch.targets)
+        outputs = outputs.detach().float()
+        return self.in_units(outputs), self.in_units(column(batch.targets, outputs))
 
-    def check(self, model: nn.Module, batch: Batch) -> None:
-        with torch.no_grad():
-            outputs = forward(model, batch.inputs)
-        wanted = (len(batch), self.task.outputs)
-        if not isinstance(outputs, Tensor) or tuple(outputs.shape) != wanted:
-            got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise InputError(f"the network gives {got} for a batch of {len(batch)}; it needs {wanted}, one per target")
+    def wants(self) -> str:
+        return "one number for each target"

@@ -9,48 +9,100 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from osler.metrics import metric
+from osler.errors import InputError
+from osler.metrics.metrics import METRICS, metric
 from osler.objectives.objective import Outcome, Turn, forward
 from osler.records import Batch, Task
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
+# A table, and what takes sequences.
+NO_NUMBER_HERE = {"confusion_matrix", "bleu", "perplexity", "word_error_rate", "character_error_rate"}
+
 
 class Supervised:
-    """One turn a step: the network's outputs against the targets, by a criterion `loss(prediction, target, weight)`."""
+    """One turn a step: the network's outputs against the targets, by a criterion (outputs, targets) → loss.
 
-    def __init__(self, task: Task, criterion: nn.Module, metrics: Sequence[str] = ()):
-        self.task = task
+    `criterion`: any loss module, torch's or ours. Without a `task` nothing more is known of the targets: they go to
+    the criterion as they are, and there are no metrics.
+
+    Sample weights multiply the samples' losses, and the loss is the mean over the batch: given weights of mean 1, its
+    scale and its sum over the data don't depend on how samples fall into batches.
+    """
+
+    def __init__(self, criterion: nn.Module, task: Task | None = None, metrics: Sequence[str] = ()):
+        for name in metrics:
+            if METRICS.resolve(name) in NO_NUMBER_HERE:
+                raise InputError(f"metric {name!r} gives no number to follow here; usual are accuracy, f1, rmse, r2")
         self.criterion = criterion
+        self.task = task
         self.metric_names = tuple(metrics)
+        self._device = torch.device("cpu")
 
     def turns(self) -> Sequence[Turn]:
         return [Turn(self.evaluate, lambda model: model.parameters())]
 
     def evaluate(self, model: nn.Module, batch: Batch) -> Outcome:
         outputs = forward(model, batch.inputs)
-        return Outcome(self.criterion(outputs, self.targets(batch.targets), batch.weights), outputs)
-
-    def targets(self, targets: Tensor) -> Tensor:
-        """The targets as the criterion takes them."""
-        return targets
-
-    def metrics(self) -> Mapping[str, Metric]:
-        return {name: metric(name, kind=self.task.kind, outputs=self.task.outputs) for name in self.metric_names}
+        if batch.weights is not None:
+            return Outcome((self.losses(outputs, batch.targets) * batch.weights).mean(), outputs)
+        self._move_to(outputs)
+        return Outcome(self.criterion(outputs, self.targets(batch.targets, outputs)), outputs)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of each sample (N,)."""
-        targets = self.targets(targets)
-        if hasattr(self.criterion, "reduction"):
-            single: Any = copy.copy(self.criterion)
-            single.reduction = "none"
-            losses: Tensor = single(outputs, targets)
-            return losses.reshape(len(outputs), -1).mean(dim=1)
-        return torch.stack([self.criterion(outputs[i : i + 1], targets[i : i + 1]) for i in range(len(outputs))])
+        self._move_to(outputs)
+        targets = self.targets(targets, outputs)
+        if not hasattr(self.criterion, "reduction"):
+            return torch.stack([self.criterion(outputs[i : i + 1], targets[i : i + 1]) for i in range(len(outputs))])
+        single: Any = copy.copy(self.criterion)
+        single.reduction = "none"
+        losses: Tensor = single(outputs, targets)
+        return losses.reshape(len(outputs), -1).mean(dim=1)
 
-    def check(self, model: nn.Module, batch: Batch) -> None:
-        raise NotImplementedError
+    def targets(self, targets: Tensor, outputs: Tensor) -> Tensor:
+        """The targets as the criterion takes them beside these outputs."""
+        return targets
+
+    def metrics(self) -> Mapping[str, Metric]:
+        if self.task is None:
+            return {}
+        return {name: metric(name, kind=self.task.kind, outputs=self.task.outputs) for name in self.metric_names}
 
     def measured(self, outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+        return outputs.detach(), batch.targets
+
+    def check(self, model: nn.Module, batch: Batch) -> None:
+        if batch.targets is None:
+            raise InputError("there are no targets to learn from: a batch is (inputs, targets), but got inputs only")
+        if self.task is None:
+            return
+        outputs, wanted = forward(model, batch.inputs), (len(batch), self.task.outputs)
+        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        if got != wanted:
+            raise InputError(f"the network gives {got} for a batch of {len(batch)}; it needs {wanted}: {self.wants()}")
+        self.check_targets(batch.targets, outputs)
+
+    def wants(self) -> str:
+        """What the network has to give, in words."""
         raise NotImplementedError
+
+    def check_targets(self, targets: Tensor, outputs: Tensor) -> None:
+        """Raises InputError for targets that are no numbers beside the outputs."""
+        if column(targets, outputs).shape != outputs.shape:
+            raise InputError(
+                f"targets of shape {tuple(targets.shape)} don't fit outputs of shape {tuple(outputs.shape)}; "
+                "this objective needs one target beside every output"
+            )
+
+    def _move_to(self, outputs: Tensor) -> None:
+        """Class weights and the like go where the outputs are."""
+        if outputs.device != self._device:
+            self.criterion.to(outputs.device)
+            self._device = outputs.device
+
+
+def column(targets: Tensor, outputs: Tensor) -> Tensor:
+    """Targets (N,) as the (N, 1) that stands beside outputs (N, 1), in their type; others keep their shape."""
+    return (targets.unsqueeze(1) if targets.ndim == 1 else targets).to(outputs.dtype)

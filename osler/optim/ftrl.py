@@ -14,7 +14,7 @@ from osler.errors import InputError
 from osler.optim.options import nonnegative, positive
 
 # On a processor the update goes block by block, so that its passes find their numbers in the cache. Below 2**15 torch
-# doesn't divide a pass among threads either, whose waiting for each other would cost more than the pass.
+# divides no pass but the root's among threads, whose waiting for each other would cost more than the pass.
 BLOCK = 2**15 - 64
 # From this size on a compiled update of one tensor is worth its call.
 LARGE = 2**18
@@ -43,6 +43,7 @@ class Ftrl(Optimizer):
     processor with one thread, more with many; but it needs a C++ compiler, and some ten seconds at the first step.
     Raises: InputError for numbers out of range, for weight_decay in a group (l2 has its place), for complex parameters
     and sparse gradients.
+    Use: linear models on very many sparse inputs (clicks, words), where most weights should be 0.
     Source: McMahan et al., "Ad click prediction: a view from the trenches", 2013, algorithm 1.
 
         >>> import torch

@@ -34,6 +34,7 @@ def sgd(parameters: Parameters, lr: float = 0.01, weight_decay: float = 0.0) -> 
     Shapes: any, elementwise; no state.
     Defaults: lr 0.01. torch's fused kernel on CPU and CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: to understand learning, and convex problems; deep networks want momentum.
     Source: Robbins and Monro, "A stochastic approximation method", 1951.
 
         >>> import torch
@@ -54,6 +55,7 @@ def momentum(parameters: Parameters, lr: float = 0.01, momentum: float = 0.9, we
     Shapes: any, elementwise; one number of state per weight.
     Defaults: lr 0.01, momentum 0.9. torch's fused kernel on CPU and CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: fine control of well understood networks, above all convolutional ones, with a schedule.
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
     """
     return _build(SGD, parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
@@ -66,6 +68,7 @@ def nesterov(parameters: Parameters, lr: float = 0.01, momentum: float = 0.9, we
     Shapes: any, elementwise; one number of state per weight.
     Defaults: lr 0.01, momentum 0.9 (must be above 0). torch's fused kernel on CPU and CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: as `momentum`, where it overshoots; often a little faster.
     Source: Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k²)", 1983; in this
     form Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
     """
@@ -80,6 +83,7 @@ def adagrad(parameters: Parameters, lr: float = 0.01, eps: float = 1e-10, weight
     Shapes: any, elementwise; one number of state per weight.
     Defaults: lr 0.01, eps 1e-10. torch's fused kernel on CPU, foreach on CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: sparse data (words, clicks); in long trainings its steps become too small.
     Source: Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
     2011.
     """
@@ -100,6 +104,7 @@ def rmsprop(
     Shapes: any, elementwise; one number of state per weight (two with momentum).
     Defaults: lr 0.001 and alpha 0.9 as in the lecture, momentum 0, eps 1e-8. foreach on CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: recurrent networks and reinforcement learning, where the size of gradients changes.
     Source: Tieleman and Hinton, "Neural networks for machine learning", lecture 6.5, 2012.
     """
     return _build(RMSprop, parameters, lr=lr, alpha=alpha, momentum=momentum, eps=eps, weight_decay=weight_decay)
@@ -114,6 +119,7 @@ def adadelta(
     Shapes: any, elementwise; two numbers of state per weight.
     Defaults: lr 1 (the paper has none), rho 0.9, eps 1e-6. foreach on CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: where no learning rate can be tried out; slow in the beginning.
     Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
     """
     return _build(Adadelta, parameters, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
@@ -133,6 +139,7 @@ def adam(
     Shapes: any, elementwise; two numbers of state per weight.
     Defaults: lr 0.001, betas (0.9, 0.999), eps 1e-8. torch's fused kernel on CPU and CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: the first choice; with weight decay rather `adamw`.
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
     """
     return _build(Adam, parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
@@ -151,6 +158,7 @@ def adamw(
     Shapes: any, elementwise; two numbers of state per weight.
     Defaults: lr 0.001, betas (0.9, 0.999), eps 1e-8, weight_decay 0.01. torch's fused kernel on CPU and CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: Transformers, and whatever needs Adam and weight decay.
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
     """
     return _build(AdamW, parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
@@ -169,6 +177,7 @@ def adamax(
     Shapes: any, elementwise; two numbers of state per weight.
     Defaults: lr 0.002, betas (0.9, 0.999), eps 1e-8 (the paper has none). foreach on CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: embeddings and gradients with rare, very large entries.
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, section 7.1.
     """
     return _build(Adamax, parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
@@ -189,6 +198,7 @@ def nadam(
     Shapes: any, elementwise; two numbers of state per weight.
     Defaults: lr 0.002, betas (0.9, 0.999), eps 1e-8, momentum_decay 0.004. foreach on CUDA.
     Raises: InputError for numbers out of range or no parameters.
+    Use: recurrent networks, and where Adam starts slowly.
     Source: Dozat, "Incorporating Nesterov momentum into Adam", 2016.
     """
     return _build(
@@ -273,7 +283,7 @@ def _build(kind: type[Optimizer], parameters: Parameters, **options: Any) -> Opt
 
 
 def _lay_out(optimizer: Optimizer) -> None:
-    """Gives loaded state the memory layout of its parameter (channels_last, say): fused kernels take that for granted."""
+    """Gives loaded state the memory layout of its parameter (channels_last, say), which fused kernels rely on."""
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():

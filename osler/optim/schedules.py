@@ -31,6 +31,7 @@ def constant(optimizer: Optimizer, steps: int) -> LRScheduler:
     """The learning rate stays as it is.
 
     Formula: lr(t) = lr, t = 0, 1, … counting optimizer steps.
+    Use: short trainings and trying out; later steps want a smaller rate.
     Source: Widrow and Hoff, "Adaptive switching circuits", 1960.
     """
     _begin(optimizer, steps)
@@ -43,6 +44,7 @@ def step(optimizer: Optimizer, steps: int, factor: float = 0.1, drops: int = 2) 
     Formula: lr(t) = lr · factor^⌊t/s⌋ with s = ⌈steps / (drops + 1)⌉.
     Defaults: factor 0.1, drops 2 (so after one third and two thirds of the steps).
     Raises: InputError unless 0 < factor < 1, and drops and steps are at least 1.
+    Use: convolutional networks with momentum, when it is known how long training takes to level off.
     Source: He et al., "Deep residual learning for image recognition", 2015, section 3.4.
     """
     _begin(optimizer, steps)
@@ -56,6 +58,7 @@ def exponential(optimizer: Optimizer, steps: int, final: float = 0.01) -> LRSche
     Formula: lr(t) = lr · final^(t/steps).
     Defaults: final 0.01, the part of the learning rate that is left at the end.
     Raises: InputError unless 0 < final < 1 and steps is at least 1.
+    Use: a steady fall without thinking about when.
     Source: Senior et al., "An empirical study of learning rates in deep neural networks for speech recognition", 2013.
     """
     _begin(optimizer, steps)
@@ -69,6 +72,7 @@ def cosine(optimizer: Optimizer, steps: int, minimum: float = 0.0) -> LRSchedule
     Formula: lr(t) = minimum + (lr − minimum) · (1 + cos(πt/steps)) / 2.
     Defaults: minimum 0, the learning rate at the end.
     Raises: InputError for a negative minimum or steps below 1.
+    Use: a good default when the number of steps is known.
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017 (without restarts).
     """
     _begin(optimizer, steps)
@@ -82,6 +86,7 @@ def one_cycle(optimizer: Optimizer, steps: int, warmup: float = 0.3, cycle_momen
     0.85 and back, where the optimizer has one and it isn't 0. It can be stepped `steps` times, not more.
     Defaults: warmup 0.3, the part of the steps with a rising rate; cycle_momentum True.
     Raises: InputError unless 0 ≤ warmup < 1 and steps is at least 1.
+    Use: a good network in few epochs, with a high peak (find it by trying).
     Source: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates",
     2018.
     """
@@ -103,6 +108,7 @@ def warmup(optimizer: Optimizer, steps: int, warmup: float = 0.1) -> LRScheduler
     Formula: lr(t) = lr · min(1, (t + 1)/(s + 1)) with s = ⌈warmup·steps⌉.
     Defaults: warmup 0.1, a part of the steps.
     Raises: InputError unless 0 ≤ warmup < 1 and steps is at least 1.
+    Use: large batches, Transformers, and whatever diverges in its first steps.
     Source: Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017.
     """
     _begin(optimizer, steps)
@@ -116,6 +122,7 @@ def warmup_cosine(optimizer: Optimizer, steps: int, warmup: float = 0.1) -> LRSc
     Formula: as `warmup` up to step s = ⌈warmup·steps⌉, then lr(t) = lr · (1 + cos(π(t − s)/(steps − s))) / 2.
     Defaults: warmup 0.1, a part of the steps.
     Raises: InputError unless 0 ≤ warmup < 1 and steps is at least 1.
+    Use: Transformers, and long trainings with Adam.
     Source: Goyal et al., 2017 (warm-up) and Loshchilov and Hutter, 2017 (cosine).
     """
     _begin(optimizer, steps)
@@ -145,6 +152,7 @@ def reduce_on_plateau(
     Step it once an epoch, with the validation loss; `steps` has no part in it.
     Defaults: factor 0.1, patience 5 epochs, minimum 0.
     Raises: InputError unless 0 < factor < 1, patience is at least 1 and minimum is not negative.
+    Use: when nobody knows how many epochs are needed; it needs validation data.
     Source: Keras's callback of that name, 2015; a rule of thumb as old as the field.
     """
     _begin(optimizer, steps)

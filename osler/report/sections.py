@@ -183,7 +183,7 @@ def worst(files: RunFiles) -> str:
         loss = w.get("loss")
         details = [f"{sure} sure" if sure else "", "" if loss is None else f"loss {words.number(loss)}"]
         cards.append(
-            f"<li>{_picture(w)}<b>{predicted}</b> instead of <b>{true}</b>"
+            f"<li>{_picture(w)}<b>{predicted}</b> {f'instead of <b>{true}</b>' if predicted != true else 'but unsure'}"
             f'<span class="note">{escaped(", ".join(d for d in details if d))}</span>'
             f'<span class="note">{escaped(w.get("row") or "")}</span></li>'
         )

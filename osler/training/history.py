@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
+
+from osler.metrics.metrics import better
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,14 +18,22 @@ class History(list[dict[str, Any]]):
         """The rows as a DataFrame."""
         import pandas as pd
 
-        return pd.DataFrame(self)
+        return pd.DataFrame(list(self))
 
-    def best(self, monitor: str = "loss/val", lower: bool = True) -> dict[str, Any] | None:
-        """The row with the best finite value of `monitor`; None where no row has one."""
-        rows = [row for row in self if row.get(monitor) is not None and abs(row[monitor]) < float("inf")]
-        if not rows:
-            return None
-        return min(rows, key=lambda row: row[monitor] if lower else -row[monitor])
+    def best(self, monitor: str = "loss/val", lower: bool | None = None) -> dict[str, Any] | None:
+        """The first row with the best finite value of `monitor`; None where no row has one.
+
+        `lower`: whether lower is better; needed only for metrics that Osler doesn't know.
+        """
+        sign = 1 if (lower_is_better(monitor) if lower is None else lower) else -1
+        rows = [row for row in self if math.isfinite(row.get(monitor, math.nan))]
+        return min(rows, key=lambda row: sign * row[monitor], default=None)
 
     def _repr_html_(self) -> str:
         return str(self.frame().to_html(index=False, float_format="{:.4g}".format))
+
+
+def lower_is_better(monitor: str) -> bool:
+    """Of a column like "loss/val" or "accuracy/val"; InputError for a metric that Osler doesn't know."""
+    name = monitor.rpartition("/")[0] or monitor
+    return name.startswith("loss") or better(name) == "lower"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from osler.errors import InputError
+
 if TYPE_CHECKING:
     from osler.training.trainer import Trainer
 
@@ -22,7 +24,7 @@ class Callback:
         """After each epoch and its validation; `trainer.history[-1]` is its row."""
 
     def end(self, trainer: Trainer) -> None:
-        """After the last epoch, also when training was interrupted."""
+        """After the last epoch, also when training was interrupted or failed: `trainer.status` says which."""
 
 
 class _AfterEpoch(Callback):
@@ -35,4 +37,9 @@ class _AfterEpoch(Callback):
 
 def as_callback(callback: Callback | Callable[[Trainer], None]) -> Callback:
     """Any function of the trainer is a callback after each epoch."""
-    return callback if isinstance(callback, Callback) else _AfterEpoch(callback)
+    if isinstance(callback, Callback):
+        return callback
+    if isinstance(callback, type) or not callable(callback):
+        kind = f"the class {callback.__name__}" if isinstance(callback, type) else type(callback).__name__
+        raise InputError(f"a callback is a Callback object or a function of the trainer, but got {kind}")
+    return _AfterEpoch(callback)

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from osler.errors import InputError
 from osler.training.callbacks.callback import Callback
+from osler.training.history import lower_is_better
 
 if TYPE_CHECKING:
     from osler.training.trainer import Trainer
 
 
 class EarlyStopping(Callback):
-    """Stops after `patience` epochs without a better `monitor` (lower is better) and restores the best weights.
+    """Stops after `patience` epochs without a better `monitor`, and restores the best weights.
 
-    `patience` 0 never stops early; the best weights are restored all the same. After training `best_epoch` says which
-    they are (None when no epoch gave a finite value). Prechelt, "Early stopping, but when?", 1998.
+    `patience` 0 never stops early; the best weights are restored all the same. `lower`: whether lower is better;
+    needed only for metrics that Osler doesn't know. After training `best_epoch` says whose the weights are (None when
+    no epoch gave a finite value). When training goes on, patience begins anew and the best stays the best.
+    Source: Prechelt, "Early stopping, but when?", 1998.
     """
 
-    def __init__(self, patience: int = 10, monitor: str = "loss/val"):
+    def __init__(self, patience: int = 10, monitor: str = "loss/val", lower: bool | None = None):
         if patience < 0:
             raise InputError(f"patience must be 0 (never stop) or more epochs, but got {patience}")
         self.patience = patience
         self.monitor = monitor
+        self.sign = 1 if (lower_is_better(monitor) if lower is None else lower) else -1
         self.best = math.inf
         self.best_epoch: int | None = None
-        self.weights: dict[str, Tensor] = {}
+        self.weights: dict[str, Any] = {}
+        self.waiting_since = 0
+
+    def begin(self, trainer: Trainer) -> None:
+        self.waiting_since = trainer.epoch
 
     def epoch(self, trainer: Trainer) -> None:
         row = trainer.history[-1]
@@ -37,11 +43,11 @@ class EarlyStopping(Callback):
             raise InputError(
                 f"nothing to watch: {self.monitor!r} is not among {', '.join(row)} (is there validation data?)"
             )
-        if row[self.monitor] < self.best:
-            self.best, self.best_epoch = row[self.monitor], trainer.epoch
-            with torch.no_grad():
-                self.weights = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-        elif self.best_epoch is not None and 0 < self.patience <= trainer.epoch - self.best_epoch:
+        value = self.sign * row[self.monitor]
+        if value < self.best and math.isfinite(value):
+            self.best, self.best_epoch, self.waiting_since = value, trainer.epoch, trainer.epoch
+            self.weights = copy.deepcopy(trainer.model.state_dict())
+        elif 0 < self.patience <= trainer.epoch - self.waiting_since:
             trainer.stop(f"no better {self.monitor} for {self.patience} epochs")
 
     def end(self, trainer: Trainer) -> None:

@@ -19,6 +19,9 @@ class Log(Callback):
     def __init__(self, path: Path):
         self.path = path
 
+    def begin(self, trainer: Trainer) -> None:
+        self.path.touch()  # training may be interrupted before the first epoch ends
+
     def epoch(self, trainer: Trainer) -> None:
         row = {
             key: None if isinstance(value, float) and not math.isfinite(value) else value

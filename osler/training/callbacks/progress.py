@@ -40,7 +40,7 @@ class Progress(Callback):
 
     def epoch(self, trainer: Trainer) -> None:
         every = math.ceil(trainer.epochs / LINES)
-        if trainer.epoch in (1, trainer.epochs) or trainer.epoch % every == 0 or trainer.stop_reason:
+        if trainer.epoch == 1 or trainer.epoch % every == 0 or self._is_last(trainer):
             self.console.print(line(trainer.history[-1], trainer.epochs), highlight=False)
         if self.bar is not None:
             self.bar.update(self.task, completed=trainer.epoch, epoch=min(trainer.epoch + 1, trainer.epochs))
@@ -48,15 +48,18 @@ class Progress(Callback):
     def end(self, trainer: Trainer) -> None:
         if self.bar is not None:
             self.bar.stop()
+            self.bar = None
+
+    def _is_last(self, trainer: Trainer) -> bool:
+        return trainer.epoch == trainer.epochs or trainer.status != "training" or bool(trainer.stop_reason)
 
 
 def line(row: dict[str, Any], epochs: int) -> str:
     """`epoch  3/10  loss 0.2100 → 0.2500  accuracy 0.9400 → 0.9200  1.2 s` (training → validation)."""
     width = len(str(epochs))
     parts = [f"epoch {row['epoch']:>{width}}/{epochs}"]
-    names = [key.removesuffix("/train") for key in row if key.endswith("/train")]
-    for name in names:
-        numbers = [row[f"{name}/{part}"] for part in ("train", "val") if f"{name}/{part}" in row]
-        parts.append(f"{name} " + " → ".join(f"{number:.4g}" for number in numbers))
+    for name in dict.fromkeys(key.rpartition("/")[0] for key in row if "/" in key):
+        train, validation = (f"{row[key]:.4g}" if (key := f"{name}/{part}") in row else "" for part in ("train", "val"))
+        parts.append(" ".join(filter(None, [name, train, validation and f"→ {validation}"])))
     parts.append(f"{row['seconds']:.1f} s")
     return "  ".join(parts)

@@ -1,0 +1,100 @@
+"""Rows to predict: read like a source, but a target is welcome, not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osler.data.arrays import pair_part
+from osler.data.frames import tidy
+from osler.data.memory import memory_limit
+from osler.data.parts import Part
+from osler.data.sources import existing, open_source
+from osler.data.tablefiles import read_table
+from osler.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def open_rows(source: object, kind: str, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
+    """Reads rows to predict: what `open_source` takes, or inputs alone.
+
+    `kind` and `shape` are those of the data trained on (pictures are brought to that shape); `targets` are the names
+    of the target columns. What was odd goes to `notes`: pictures that cannot be read, rows without a target.
+    """
+    return _known_or_none(_rows(source, kind, shape, targets, notes), targets, notes)
+
+
+def _rows(source: object, kind: str, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
+    if isinstance(source, str | Path):
+        return _rows_at(source, kind, shape, targets, notes)
+    inputs: Any = source
+    known: Any = None
+    if isinstance(source, tuple) and len(source) == 2:
+        inputs, known = source
+    if kind == "table":
+        inputs = tidy(inputs, "the data")
+        return _table_part(inputs, targets) if known is None else pair_part(inputs, known, tuple(targets))
+    if hasattr(inputs, "columns"):
+        inputs = inputs.to_numpy()
+    part = pair_part(inputs, known, tuple(targets), pictures=kind == "images")
+    if kind == "images" and isinstance(part.inputs, np.ndarray):
+        raise InputError(
+            "this run was trained on pictures: uint8 arrays of shape (N, height, width) or (N, channels, height, "
+            f"width), but got {part.inputs.dtype} of shape {part.inputs.shape}"
+        )
+    return part
+
+
+def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
+    path = existing(source)
+    if path is not None and kind == "table" and not path.is_dir():
+        return _table_part(tidy(read_table(path, notes, tuple(targets)), str(path)), targets)
+    if path is not None and kind == "images":
+        return _picture_rows(path, shape, notes)
+    found = open_source(source, list(targets) if kind == "table" and path is not None else None)
+    if found.kind != kind:
+        raise InputError(f"this run was trained on {kind}, but {str(source)!r} holds a source of kind {found.kind!r}")
+    notes.extend(found.notes)
+    return found.parts.get("test", next(iter(found.parts.values())))
+
+
+def _table_part(table: pd.DataFrame, targets: Sequence[str]) -> Part:
+    present = [name for name in targets if name in table.columns]
+    known = table[list(targets)] if len(present) == len(targets) else None
+    return Part(table.drop(columns=present), known, tuple(str(i) for i in range(len(table))))
+
+
+def _known_or_none(part: Part, targets: Sequence[str], notes: list[str]) -> Part:
+    """Targets are used if every row has them: predictions stay row for row those of the data."""
+    known: pd.DataFrame | None = part.with_target(targets[0]).targets
+    if known is None:
+        return part
+    if known.shape[1] == len(targets) and not set(targets) <= set(known.columns):
+        known = known.set_axis(list(targets), axis=1)  # by position, where names differ
+    missing = int(known.isna().any(axis=1).sum())
+    if missing:
+        notes.append(f"{missing} of {len(known)} rows have no target: predicted, but compared with nothing")
+    return replace(part, targets=None if missing else known)
+
+
+def _picture_rows(path: Path, shape: Sequence[int], notes: list[str]) -> Part:
+    from osler.data.idx import find_idx, read_idx_folder
+    from osler.data.images import find_classes, find_images, read_images
+
+    if path.is_dir() and find_idx(path):
+        found = read_idx_folder(path, notes, limit_bytes=memory_limit())
+        return found.get("test", next(iter(found.values())))
+    labels: dict[Path, str] = {}
+    if path.is_dir():
+        labels = {file: name for name, files in find_classes(path).items() for file in files}
+    files = sorted(labels) or find_images(path)
+    images, broken, kept = read_images(files, size=(shape[1], shape[2]), channels=shape[0])
+    notes.extend(broken)
+    known = np.array([labels[file] for file in kept]) if labels else None
+    return Part(images, known, tuple(str(file) for file in kept))

@@ -1,0 +1,59 @@
+"""Which entries can be drawn, and by what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from osler.errors import InputError
+from osler.show.catalogue import registry
+from osler.show.describe import Entry
+from osler.show.panels import Plot
+
+if TYPE_CHECKING:
+    from osler.drawing import Drawing
+
+PICTURES = (1, 32, 32), 10  # a sample's shape and the outputs of a network that is shown
+
+DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer")
+
+
+def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
+    """What is drawn of an entry with these options; None for kinds that are words only.
+
+    Raises InputError for options that the entry doesn't have, or that leave nothing to draw.
+    """
+    registry(entry.kind).check_options(entry.name, options)
+    if entry.kind not in DRAWN:
+        return None
+    from osler.show.curves import activation, loss, schedule
+    from osler.show.descent import optimizer
+    from osler.show.weights import initializer
+
+    compute = dict(zip(DRAWN, (activation, loss, optimizer, schedule, initializer), strict=True))[entry.kind]
+    try:
+        return compute(entry.name, options)
+    except InputError:
+        raise
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:  # torch's own checks
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise InputError(f"{entry.kind} {entry.name!r} cannot be drawn with {given}: {error}") from error
+
+
+def picture(entry: Entry, drawn: Plot | None, options: Mapping[str, Any]) -> str:
+    """The same as an SVG picture; InputError for an entry that has none."""
+    if drawn is not None:
+        from osler.show.figures import svg
+
+        given = ", ".join(f"{name} = {value}" for name, value in options.items())
+        return svg(f"{entry.name} ({given})" if given else entry.name, entry.kind, drawn)
+    if entry.kind == "model":
+        return layers(entry.name, options).svg()
+    raise InputError(f"a {entry.kind} has no picture; there is one of {', '.join(DRAWN)} and model")
+
+
+def layers(name: str, options: Mapping[str, Any]) -> Drawing:
+    """The layers of a network, for small pictures."""
+    from osler.drawing import draw
+
+    return draw(name, *PICTURES, dict(options))
