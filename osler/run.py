@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from osler.build import (
     plain_batches,
     with_known_names,
 )
-from osler.data.batches import Dataset
+from osler.data.parts import Part
 from osler.data.prepare import Prepared, prepare
 from osler.data.preprocess import Preprocess
 from osler.data.rows import open_rows
@@ -248,7 +248,9 @@ class Run:
         """
         import pandas as pd
 
-        part, encoded = self._encoded(data, [] if notes is None else notes)
+        notes = [] if notes is None else notes
+        part = replace(self._read(data, notes), targets=None)  # whatever they are, they are not asked for
+        encoded = self.preprocess.encode(part, notes)
         with _threads(self.recipe.threads), torch.inference_mode():
             outputs = [
                 forward(self.model, b.inputs) for b in plain_batches(self.preprocess, encoded, self.recipe.device)
@@ -275,17 +277,17 @@ class Run:
 
     def evaluate(self, data: object, notes: list[str] | None = None) -> dict[str, float]:
         """Loss and metrics on rows whose target is known. Raises InputError where it is not."""
-        _, encoded = self._encoded(data, [] if notes is None else notes)
-        if encoded.targets is None:
+        notes = [] if notes is None else notes
+        part = self._read(data, notes)
+        if part.targets is None:
             names = ", ".join(map(repr, self.objective.task.names))
             raise InputError(f"nothing to compare with: the data has no target {names}")
+        encoded = self.preprocess.encode(part, notes)
         with _threads(self.recipe.threads):
             return evaluate(self.model, self.objective, plain_batches(self.preprocess, encoded, self.recipe.device))
 
-    def _encoded(self, data: object, notes: list[str]) -> tuple[Any, Dataset]:
-        names = self.objective.task.names
-        part = open_rows(data, self.preprocess.kind, self.preprocess.shape, names, notes)
-        return part, self.preprocess.encode(part, notes)
+    def _read(self, data: object, notes: list[str]) -> Part:
+        return open_rows(data, self.preprocess.kind, self.preprocess.shape, self.objective.task.names, notes)
 
     def report(self) -> Path:
         """Writes report.html into the run folder."""

@@ -71,10 +71,12 @@ def test_the_worst_predictions_come_first() -> None:
 
 
 def test_batches_and_ties_do_not_matter() -> None:
-    outputs = torch.zeros(N, 3)
-    for size in (1, 7, 30, N):
-        worst = judged(MANY, outputs, CLASSES, size)["worst"]
-        assert [entry["row"] for entry in worst] == [f"line {i}" for i in range(WORST)]
+    # Losses of two sizes, which unstable sorting would mix.
+    outputs = torch.zeros(1000, 3)
+    outputs[::2, 0] = 1.0
+    for size in (7, 300, 1000):
+        worst = judged(MANY, outputs, torch.ones(1000, dtype=torch.long), size)["worst"]
+        assert [entry["row"] for entry in worst] == [f"line {2 * i}" for i in range(WORST)]
     whole = judged(MANY, LOGITS, CLASSES, N)
     for size in (1, 7):
         parts = judged(MANY, LOGITS, CLASSES, size)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from osler.errors import InputError
@@ -63,6 +63,7 @@ values = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(), values, max_size=4), st.lists(st.text(), min_size=1, max_size=3))
+@example({"a": "1e-3", "no": "\u2028x"}, ["\x85", " a\n", "'", "<<", "=", "---", "# b"])
 def test_whatever_an_option_is_it_comes_back(options: dict[str, Any], target: list[str]) -> None:
     recipe = Recipe.build({"model": {**options, "name": "mlp"}, "target": target})
     fields = read_value(recipe.to_yaml())

@@ -80,7 +80,8 @@ def _number(series: pd.Series[Any], notes: list[str]) -> Number | None:
     odd = series[np.isnan(values) & series.notna().to_numpy()]
     if len(odd):
         example = as_texts(odd)[0]
-        notes.append(f"column {name!r}: {len(odd)} values are no finite numbers ({example!r} …) and count as missing")
+        share = f"{len(odd)} of {len(series)} values"
+        notes.append(f"column {name!r}: {share} are no finite numbers ({example!r} …) and count as missing")
     return Number.fit(series)
 
 

@@ -85,7 +85,9 @@ class ArrayEncoder:
             return torch.from_numpy(self.scaler.apply(values))
         if not self.integers:
             with np.errstate(over="ignore"):
-                return torch.from_numpy(values.astype(np.float32))
+                single = values.astype(np.float32)
+            _refuse_gaps(single)
+            return torch.from_numpy(single)
         if values.dtype.kind == "f":
             raise InputError(f"the network was trained on integers, but got an array of {values.dtype}")
         return torch.from_numpy(values.astype(np.int64))

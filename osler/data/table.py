@@ -75,25 +75,20 @@ def _count_surprises(column: Column, series: pd.Series[Any], notes: list[str]) -
     known = series.dropna()
     if isinstance(column, Category):
         seen = set(column.values)
-        new = [text for text in as_texts(known) if text not in seen]
-        if new and not column.rare:
-            notes.append(f"column {column.name!r}: {len(new)} values never seen in training ({new[0]!r} …)")
+        odd = known[[text not in seen for text in as_texts(known)]]
+        said = "" if column.rare else "were never seen in training"
     elif isinstance(column, Number):
-        odd = known[np.isnan(as_numbers(known))]
-        if len(odd):
-            notes.append(f"column {column.name!r}: {len(odd)} values are no finite numbers ({_first(odd)} …): missing")
-        elif len(known) < len(series) and not column.indicator:
-            notes.append(
-                f"column {column.name!r}: {len(series) - len(known)} values missing, never so in training: median"
-            )
+        odd, said = known[np.isnan(as_numbers(known))], "are no finite numbers and count as missing"
+        gaps = len(series) - len(known)
+        if gaps and not len(odd) and not column.indicator:
+            notes.append(f"column {column.name!r}: {gaps} values missing, never so in training: median")
     elif isinstance(column, Date):
-        odd = known[as_dates(known, column.format).isna().to_numpy()]
-        if len(odd):
-            notes.append(f"column {column.name!r}: {len(odd)} values are no dates ({_first(odd)} …): missing")
-
-
-def _first(series: pd.Series[Any]) -> str:
-    return repr(as_texts(series.head(1))[0])
+        odd, said = known[as_dates(known, column.format).isna().to_numpy()], "are no dates and count as missing"
+    else:
+        return
+    if len(odd) and said:
+        example = as_texts(odd.head(1))[0]
+        notes.append(f"column {column.name!r}: {len(odd)} of {len(series)} values {said} ({example!r} …)")
 
 
 def _describe(column: Column, series: pd.Series[Any]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Supervised:
         for name in metrics:
             if METRICS.resolve(name) in NO_NUMBER_HERE:
                 raise InputError(f"metric {name!r} gives no number to follow here; usual are accuracy, f1, rmse, r2")
+        if getattr(criterion, "reduction", "mean") in ("none", "sum"):
+            raise InputError(f"the loss has reduction {criterion.reduction!r}; a step follows the mean of its samples")
         self.criterion = criterion
         self.task = task
         self.metric_names = tuple(metrics)

@@ -61,16 +61,18 @@ def asked(words: Sequence[str], kind: str | None = None) -> list[Entry]:
         kind, rest = _kind(words[0]), words[1:]
         words = words if kind is None else rest
     name = " ".join(words)
+    tables = {one: registry(one) for one in KINDS}
+    homes = [one for one, table in tables.items() if name in table]
     if kind is not None:
-        table = registry(known_kind(kind))
-        return [describe(known_kind(kind), table, table.resolve(name))]
-    tables = {kind: registry(kind) for kind in KINDS}
-    found = [describe(kind, table, table.resolve(name)) for kind, table in tables.items() if name in table]
-    if found:
-        return found
-    if _kind(name) is not None:
+        kind = known_kind(kind)
+        if homes and kind not in homes:
+            raise InputError(f"there is no {kind} {name!r}, but {' and '.join(_command(one, name) for one in homes)}")
+        homes = [kind]
+    elif not homes and _kind(name) is not None:
         raise InputError(f"{name!r} is no name but a kind; `osler list {KINDS[known_kind(name)][0]}` gives their names")
-    raise unknown_name("name", name, {n for table in tables.values() for n in (*table, *table.aliases)})
+    elif not homes:
+        raise unknown_name("name", name, {known for table in tables.values() for known in (*table, *table.aliases)})
+    return [describe(home, tables[home], tables[home].resolve(name)) for home in homes]
 
 
 def only(entries: Sequence[Entry]) -> Entry:
@@ -81,11 +83,12 @@ def only(entries: Sequence[Entry]) -> Entry:
 
 
 def several(entries: Sequence[Entry]) -> str:
-    """What a name of several kinds is, and how to ask for one."""
-    kinds = [f"{'an' if entry.kind[0] in 'aeio' else 'a'} {entry.kind}" for entry in entries]
-    first = entries[0]
-    names = " and ".join([", ".join(kinds[:-1]), kinds[-1]])
-    return f"the name means {names}: `osler show {first.kind} {first.name}` is one of them"
+    """That a name means several things, and how to ask for each."""
+    return "this name means " + " and ".join(_command(entry.kind, entry.name) for entry in entries)
+
+
+def _command(kind: str, name: str) -> str:
+    return f"`osler show {kind} {name}`"
 
 
 def _kind(word: str) -> str | None:

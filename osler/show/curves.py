@@ -1,4 +1,4 @@
-"""Activations and losses with their derivatives, schedules over steps: what is computed to be drawn."""
+"""Activations and losses with their derivatives."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from torch import Tensor
 from osler.errors import InputError
 from osler.nn.activations import ACTIVATIONS
 from osler.nn.losses import LOSSES
-from osler.optim.schedules import SCHEDULES
 from osler.show.panels import Curve, Plot
 
 POINTS = 401  # so that −5, −4.975 … 5 meets the kinks at whole numbers
-PEAK, STEPS, EPOCHS, LEVEL = 0.1, 100, 40, 10
 
 
 def activation(name: str, options: Mapping[str, Any]) -> Plot:
@@ -49,6 +47,10 @@ class _Question:
     sample: Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
+def _yes(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x[:, None], torch.ones(len(x), 1, dtype=x.dtype)
+
+
 def _first_class(x: Tensor) -> tuple[Tensor, Tensor]:
     return _scores(x), torch.zeros(len(x), dtype=torch.long)
 
@@ -72,10 +74,8 @@ def _sequence(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 _NUMBER = _Question("ŷ", "prediction ŷ", "The target is y = 1.", -3, 5, lambda x: (x, torch.ones_like(x)))
-_LOGIT = _Question(
-    "z", "logit z", "The truth is yes (y = 1).", -5, 5, lambda x: (x[:, None], torch.ones_like(x[:, None]))
-)
-_MARGIN = _Question("m", "margin m", "The truth is yes, so the margin is the score z.", -3, 3, _LOGIT.sample)
+_LOGIT = _Question("z", "logit z", "The truth is yes (y = 1).", -5, 5, _yes)
+_MARGIN = _Question("m", "margin m", "The truth is yes, so the margin is the score z.", -3, 3, _yes)
 _OF_TWO = "score z of the true class"
 QUESTIONS = {
     **dict.fromkeys(("mse", "half_mse", "mae", "mape", "huber", "pseudo_huber", "log_cosh", "quantile"), _NUMBER),
@@ -122,31 +122,6 @@ def loss(name: str, options: Mapping[str, Any]) -> Plot:
     )
 
 
-def schedule(name: str, options: Mapping[str, Any]) -> Plot:
-    """The learning rate at each step (and the momentum, if it changes too); at each epoch for one that watches."""
-    weight = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.SGD([weight], lr=PEAK, momentum=0.9)
-    moving = SCHEDULES.create(name, optimizer, STEPS, **options)
-    watches = isinstance(moving, torch.optim.lr_scheduler.ReduceLROnPlateau)
-    rates, momenta = [], []
-    for at in range(EPOCHS if watches else STEPS):
-        rates.append(float(optimizer.param_groups[0]["lr"]))
-        momenta.append(float(optimizer.param_groups[0]["momentum"]))
-        optimizer.step()
-        if watches:
-            moving.step(max(1 - at / LEVEL, 0.1))
-        elif at < STEPS - 1:
-            moving.step()
-    across = "epoch" if watches else "step"
-    note = f"The optimizer's learning rate is {PEAK}" + (
-        f"; the validation loss falls until epoch {LEVEL - 1} and then stays." if watches else f", of {STEPS} steps."
-    )
-    panels = [Curve("learning rate", across, range(len(rates)), rates)]
-    if len(set(momenta)) > 1:
-        panels.append(Curve("momentum", across, range(len(momenta)), momenta))
-    return Plot(tuple(panels), note)
-
-
 def _gradient(x: Tensor) -> list[float]:
     assert x.grad is not None
-    return x.grad.tolist()  # type: ignore[no-any-return]
+    return x.grad.tolist()

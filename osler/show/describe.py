@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,12 @@ def describe(kind: str, registry: Registry[Any], name: str) -> Entry:
     return Entry(kind, name, aliases, registry.summary(name), _parts(text.partition("\n")[2]), options)
 
 
+def titled(entry: Entry, options: Mapping[str, Any]) -> str:
+    """The name, and the options that are not the usual ones."""
+    given = ", ".join(f"{name} = {value}" for name, value in options.items())
+    return f"{entry.name} ({given})" if given else entry.name
+
+
 def _parts(text: str) -> dict[str, str]:
     before, *labelled = LABEL.split(text)
     notes, parts = [*_paragraphs(before)], {}
@@ -59,7 +66,7 @@ def _parts(text: str) -> dict[str, str]:
 
 def _paragraphs(text: str) -> list[str]:
     """Paragraphs as one line each, indented blocks line by line, snippets left out."""
-    paragraphs = []
+    paragraphs: list[str] = []
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         lines = block.splitlines()
         if not block.strip() or lines[0].lstrip().startswith(">>>"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from itertools import pairwise
 from typing import Any
 
 from osler.report.figures import INK, MUTED, TRAINING, VALIDATION, _figure
@@ -11,6 +13,7 @@ from osler.show.panels import Curve, Descent, Histogram, Panel, Plot
 
 WIDTH, HEIGHT = 430, 300  # of a panel
 HEAD, FOOT, EDGE, GAP = 74, 40, 28, 26
+LINE, LETTER = 17, 7  # of a note
 INCH = 72
 FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif'
 STYLE = (
@@ -30,8 +33,8 @@ def svg(title: str, kind: str, plot: Plot) -> str:
     count = len(plot.panels)
     widths = [WIDTH if count > 1 else 2 * WIDTH] * count
     width = 2 * EDGE + sum(widths) + GAP * (count - 1)
-    notes = plot.note.split("\n")
-    height = HEAD + HEIGHT + FOOT + 17 * (len(notes) - 1)
+    notes = [line for part in plot.note.split("\n") for line in textwrap.wrap(part, width // LETTER)]
+    height = HEAD + HEIGHT + FOOT + LINE * (len(notes) - 1)
     body = [f'<text class="title" x="{EDGE}" y="38">{escaped(title)}</text>']
     body.append(f'<text x="{width - EDGE}" y="38" text-anchor="end">{escaped(kind)}</text>')
     left = EDGE
@@ -42,7 +45,7 @@ def svg(title: str, kind: str, plot: Plot) -> str:
         body.append(f'<svg x="{left}" y="{HEAD}" width="{wide}" height="{HEIGHT}">{picture}</svg>')
         left += wide + GAP
     for i, note in enumerate(notes):
-        body.append(f'<text x="{EDGE}" y="{HEAD + HEIGHT + 20 + 17 * i}">{escaped(note)}</text>')
+        body.append(f'<text x="{EDGE}" y="{HEAD + HEIGHT + 20 + LINE * i}">{escaped(note)}</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{escaped(f"{kind} {title}")}"><style>{STYLE}</style><g class="osler-show">'
@@ -54,7 +57,7 @@ def _drawer(panel: Panel, width: int) -> Any:
     """What draws the panel on matplotlib's axes."""
 
     def draw(axes: Any) -> None:
-        left, right, below = 45 / width, 6 / width, 40 / HEIGHT
+        left, right, below = 45 / width, 12 / width, 40 / HEIGHT
         axes.set_position((left, below, 1 - left - right, 0.97 - below))
         if isinstance(panel, Curve):
             _curve(axes, panel)
@@ -80,7 +83,7 @@ def _histogram(axes: Any, histogram: Histogram) -> None:
     edges = histogram.edges
     axes.stairs(histogram.heights, edges, fill=True, color=TRAINING, alpha=0.55, linewidth=0, label="weights")
     if histogram.theory:
-        middles = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
+        middles = [(a + b) / 2 for a, b in pairwise(edges)]
         axes.plot(middles, histogram.theory, color=VALIDATION, linewidth=2, label="by the formula")
         axes.legend(loc="upper right")
     axes.set_xlabel(histogram.across)

@@ -10,26 +10,26 @@ from typing import Any
 
 from rich.text import Text
 
-from osler.show.describe import NOTES, Entry
+from osler.show.describe import NOTES, Entry, titled
 from osler.show.panels import Plot
 from osler.show.plot import PICTURES, layers
 from osler.show.terminal import beside, draw
 
 WIDTH = 80
-INDENT = 10
-NAMES = 22  # letters for the names in a list; a longer one has a line of its own
+INDENT = 12
+KINDS, NAMES = 16, 22  # letters for the names in a list; a longer one has a line of its own
 GAP = 4
 # In this order; what only programmers want to know is left out.
 SHOWN = ("Formula", "Use", "Options", "Shapes", "Range", "Parameters", NOTES, "Source", "Aliases", "Python")
-NAMELESS = {"reduction"}  # options too common to be an example
+COMMON = {"reduction"}  # what every loss has is no example
 
 
 def overview(kinds: Mapping[str, Sequence[str]]) -> Text:
     """What there is: each kind with its names."""
     text = Text()
     for kind, names in kinds.items():
-        text.append(f"{kind:<{NAMES - 6}}", "bold")
-        text.append(_beside(", ".join(names), NAMES - 6) + "\n")
+        text.append(f"{kind:<{KINDS}}", "bold")
+        text.append(_indented(", ".join(names), KINDS) + "\n")
     return text
 
 
@@ -42,18 +42,19 @@ def contents(entries: Sequence[Entry]) -> Text:
             text.append(f"{entry.name:<{NAMES}}", "bold")
         else:
             text.append(entry.name, "bold").append("\n" + " " * NAMES)
-        text.append(_beside(entry.summary + also, NAMES) + "\n")
+        text.append(_indented(entry.summary + also, NAMES) + "\n")
     return text
 
 
 def page(entry: Entry, plot: Plot | None, options: Mapping[str, Any]) -> Text:
     """All that is known of an entry."""
     text = Text()
-    text.append(entry.name, "bold").append(f"{entry.kind:>{WIDTH - len(entry.name)}}\n", "dim")
+    title = titled(entry, options)
+    text.append(title, "bold").append(f"{entry.kind:>{WIDTH - len(title)}}\n", "dim")
     text.append("─" * WIDTH + "\n", "dim")
     text.append(textwrap.fill(entry.summary, WIDTH) + "\n\n", "italic")
     for label, part in _parts(entry):
-        text.append(f"{label:<{INDENT}}", "bold").append(_beside(part, INDENT) + "\n")
+        text.append(f"{label:<{INDENT}}", "bold").append(_indented(part, INDENT) + "\n")
     if plot is not None:
         text.append("\n" + _picture(plot) + "\n")
     if entry.kind == "model":
@@ -75,21 +76,21 @@ def _parts(entry: Entry) -> list[tuple[str, str]]:
 def _python(entry: Entry) -> str:
     """How it is made."""
     name = f'"{entry.name}"'
-    named = ((key, value) for key, value in entry.options.items() if key not in NAMELESS and value is not None)
+    named = ((key, value) for key, value in entry.options.items() if key not in COMMON and value is not None)
     option = next((f", {key}={json.dumps(value) if isinstance(value, str) else value}" for key, value in named), "")
     return {
         "activation": f"osler.activation({name}{option})",
         "loss": f"osler.loss({name}{option})",
         "optimizer": f"osler.optimizer({name}, model.parameters(){option})",
         "initializer": f"osler.initialize(model, {name}{option})",
-        "schedule": f"osler.schedule({name}, optimizer, steps=1000{option})",
+        "schedule": f"osler.schedule({name}, optimizer, steps=1000)",
         "penalty": f"osler.nn.PENALTIES.create({name}{option})",
         "model": f"osler.model({name}, inputs={PICTURES[0]}, outputs={PICTURES[1]})",
         "dataset": f"osler.train({name})",
     }.get(entry.kind, "")
 
 
-def _beside(text: str, indent: int) -> str:
+def _indented(text: str, indent: int) -> str:
     """Paragraphs wrapped to stand right of so many letters; indented lines stay as they are, if there is room."""
     lines: list[str] = []
     for paragraph in text.split("\n"):

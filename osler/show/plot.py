@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from osler.errors import InputError
 from osler.show.catalogue import registry
-from osler.show.describe import Entry
+from osler.show.describe import Entry, titled
 from osler.show.panels import Plot
 
 if TYPE_CHECKING:
     from osler.drawing import Drawing
 
 PICTURES = (1, 32, 32), 10  # a sample's shape and the outputs of a network that is shown
-
 DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer")
 
 
@@ -25,9 +24,12 @@ def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
     """
     registry(entry.kind).check_options(entry.name, options)
     if entry.kind not in DRAWN:
+        if options and entry.kind != "model":
+            raise InputError(f"a {entry.kind} is not drawn, so there is nothing that {', '.join(options)} would change")
         return None
-    from osler.show.curves import activation, loss, schedule
+    from osler.show.curves import activation, loss
     from osler.show.descent import optimizer
+    from osler.show.rates import schedule
     from osler.show.weights import initializer
 
     compute = dict(zip(DRAWN, (activation, loss, optimizer, schedule, initializer), strict=True))[entry.kind]
@@ -35,7 +37,9 @@ def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
         return compute(entry.name, options)
     except InputError:
         raise
-    except (RuntimeError, IndexError, TypeError, ValueError) as error:  # torch's own checks
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:  # torch's own checks of options
+        if not options:
+            raise
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
         raise InputError(f"{entry.kind} {entry.name!r} cannot be drawn with {given}: {error}") from error
 
@@ -45,8 +49,7 @@ def picture(entry: Entry, drawn: Plot | None, options: Mapping[str, Any]) -> str
     if drawn is not None:
         from osler.show.figures import svg
 
-        given = ", ".join(f"{name} = {value}" for name, value in options.items())
-        return svg(f"{entry.name} ({given})" if given else entry.name, entry.kind, drawn)
+        return svg(titled(entry, options), entry.kind, drawn)
     if entry.kind == "model":
         return layers(entry.name, options).svg()
     raise InputError(f"a {entry.kind} has no picture; there is one of {', '.join(DRAWN)} and model")

@@ -18,7 +18,7 @@ def record(entry: Entry, plot: Plot | None) -> dict[str, Any]:
         "aliases": list(entry.aliases),
         "summary": entry.summary,
         "options": entry.options,
-        **{label.lower(): text for label, text in entry.parts.items()},
+        "description": {label.lower(): text for label, text in entry.parts.items()},
         "plot": None if plot is None else {"note": plot.note, "panels": [_numbers(panel) for panel in plot.panels]},
     }
 

@@ -51,7 +51,7 @@ class Canvas:
             if not (math.isfinite(y0) and math.isfinite(y1)):
                 continue
             start, end = (self.across(x0), self.down(y0)), (self.across(x1), self.down(y1))
-            count = min(round(max(abs(end[0] - start[0]), abs(end[1] - start[1]))), 1000) + 1
+            count = max(1, min(1000, round(max(abs(end[0] - start[0]), abs(end[1] - start[1])))))
             for i in range(count + 1):
                 self._dot(*(round(a + (b - a) * i / count) for a, b in zip(start, end, strict=True)))
 
@@ -84,7 +84,7 @@ def _curve(curve: Curve, columns: int) -> list[str]:
     low, high = curve.reach()
     margin = 0.04 * (high - low)
     x0, x1 = curve.x[0], curve.x[-1]
-    canvas = Canvas(columns - LABEL - 1, 11, (x0, x1, low - margin, high + margin))
+    canvas = Canvas((columns - LABEL - 2) | 1, 11, (x0, x1, low - margin, high + margin))
     origin, middle = canvas.cell(0, 0)
     for column in range(canvas.columns):
         canvas.letter(origin, column, "┈")
@@ -156,5 +156,5 @@ def _below(ends: Sequence[tuple[int, str]], across: str, columns: int) -> list[s
 
 
 def number(value: float) -> str:
-    """At most four significant digits, with a true minus."""
-    return f"{value:.3g}".replace("-", "−")
+    """At most three significant digits, with a true minus."""
+    return f"{value + 0.0:.3g}".replace("-", "−")  # + 0.0: no −0

@@ -15,7 +15,7 @@ from osler.nn.initialisers import rule_before
 from osler.show.panels import Histogram, Plot
 
 INPUTS, OUTPUTS = 400, 300
-BINS = 64
+BINS, BESIDE = 65, 8  # so many of them on each side of an interval
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,11 @@ def initializer(name: str, options: Mapping[str, Any]) -> Plot:
     law = promised(name, options)
     if law is None:
         value = float(weight[0, 0])
+        assert (weight == value).all(), f"no law is known for {name}"
         edges = [value + (2 * i / BINS - 1) for i in range(BINS + 1)]
-        heights = torch.histc(weight, BINS, edges[0], edges[-1]) * BINS / 2 / weight.numel()
+        heights = torch.histc(weight, BINS, edges[0], edges[-1]) / weight.numel()
         note = f"{layer}, all of them {value:g}: their variance is 0."
-        return Plot((Histogram("weights", "w", edges, heights.tolist(), ()),), note)
+        return Plot((Histogram("share of the weights", "w", edges, heights.tolist(), ()),), note)
     width = (law.high - law.low) / BINS
     edges = [law.low + width * i for i in range(BINS + 1)]
     heights = torch.histc(weight, BINS, law.low, law.high) / weight.numel() / width
@@ -74,15 +75,17 @@ def _normal(mean: float, std: float) -> Law:
     def density(w: float) -> float:
         return math.exp(-(((w - mean) / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi))
 
-    return Law(f"N({mean:g}, {std**2:.4g})", std**2, density, mean - 4 * std, mean + 4 * std)
+    return Law(f"N({mean:g}, {std**2:.4g})".replace("-", "−"), std**2, density, mean - 4 * std, mean + 4 * std)
 
 
 def _uniform(low: float, high: float) -> Law:
     def density(w: float) -> float:
         return 1 / (high - low) if low <= w <= high else 0.0
 
-    margin = 0.2 * (high - low)
-    return Law(f"U({low:.4g}, {high:.4g})", (high - low) ** 2 / 12, density, low - margin, high + margin)
+    margin = (high - low) * BESIDE / (BINS - 2 * BESIDE)
+    return Law(
+        f"U({low:.4g}, {high:.4g})".replace("-", "−"), (high - low) ** 2 / 12, density, low - margin, high + margin
+    )
 
 
 def _coordinate(size: int, radius: float) -> Law:

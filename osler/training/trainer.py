@@ -65,8 +65,7 @@ class Trainer:
         clip_norm: float | None = None,
         device: torch.device | str | None = None,
     ):
-        here = next((p.device for p in model.parameters()), torch.device("cpu"))
-        self.device = here if device is None else torch.device(device)
+        self.device = _device(device, model)
         self.model = model.to(self.device)
         self.objective = _objective(objective)
         self.turns = list(self.objective.turns())
@@ -214,6 +213,17 @@ def _check_data(epochs: int, *sources: Any) -> None:
             raise InputError(f"fit takes batches, not single samples as in {type(source).__name__}: {cure}")
         if isinstance(source, Iterator) and epochs > 1:
             raise InputError(f"a {type(source).__name__} can be used once, but there are {epochs} epochs: {cure}")
+
+
+def _device(given: torch.device | str | None, model: nn.Module) -> torch.device:
+    """The device asked for, or the model's own."""
+    if given is None:
+        return next((p.device for p in model.parameters()), torch.device("cpu"))
+    try:
+        return torch.empty(0, device=given).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"device {str(given)!r} cannot be used here ({reason}); 'cpu' can everywhere") from None
 
 
 def _objective(given: Any) -> Objective:

@@ -64,9 +64,9 @@ def test_kinds(values: Any, kind: type) -> None:
         (np.arange(60), "left out: it numbers the rows (an identifier says nothing about new rows)"),
         (
             [f"{i / 7:.2f}" for i in range(58)] + ["n/k", "oops"],
-            "2 values are no finite numbers ('n/k' …) and count as missing",
+            "2 of 60 values are no finite numbers ('n/k' …) and count as missing",
         ),
-        ([1.5, 2.5, np.inf], "1 values are no finite numbers ('inf' …) and count as missing"),
+        ([1.5, 2.5, np.inf], "1 of 3 values are no finite numbers ('inf' …) and count as missing"),
         ([f"{1 + i % 28}.{1 + i % 12}.2020" for i in range(60)], "dates written as %d.%m.%Y"),
     ],
 )

@@ -77,6 +77,11 @@ def test_gaps_are_refused_with_their_place(bad: float) -> None:
             use()
 
 
+def test_unscaled_numbers_beyond_single_precision_are_refused() -> None:
+    with pytest.raises(InputError, match=r"1 values that are NaN or infinite, the first at \(1, 0\)"):
+        ArrayEncoder.fit(np.ones((2, 2)), scale=False).encode(np.array([[1.0, 2], [1e300, 4]]), [])
+
+
 def test_pictures_are_standardised_per_channel() -> None:
     encoder = ImageEncoder.fit(PICTURES, scale=True)
     assert encoder.encode(PICTURES, []) is PICTURES

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from osler.data.splits import split_rows
 from osler.errors import InputError
 
-SHARES = st.floats(0.01, 0.5)
+SHARES = st.floats(0.01, 0.95)
 SEEDS = st.integers(0, 2**32 - 1)
 
 

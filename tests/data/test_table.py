@@ -51,9 +51,9 @@ def test_values_without_a_meaning_are_counted(frame: pd.DataFrame) -> None:
     odd = pd.DataFrame({"age": ["old", None], "sex": ["x", "f"], "day": ["soon", "2021-01-01"]})
     encoded = encoder.encode(odd, notes)
     assert notes == [
-        "column 'age': 1 values are no finite numbers ('old' …): missing",
-        "column 'sex': 1 values never seen in training ('x' …)",
-        "column 'day': 1 values are no dates ('soon' …): missing",
+        "column 'age': 1 of 2 values are no finite numbers and count as missing ('old' …)",
+        "column 'sex': 1 of 2 values were never seen in training ('x' …)",
+        "column 'day': 1 of 2 values are no dates and count as missing ('soon' …)",
     ]
     assert np.isfinite(encoded).all()
     assert encoded[0, 1:3].tolist() == [0, 0]

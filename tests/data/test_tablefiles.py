@@ -40,7 +40,6 @@ def read(path: Path, content: str | bytes, expected: tuple[str, ...] = ()) -> tu
         TEXT.replace("Bob", '"Bob"').encode(),
         TEXT.replace("Éva,", "Éva,?").encode(),
     ],
-    ids="utf8 bom utf16 utf16be crlf cr semicolon bar tab blanks blanklines noend quoted question".split(),
 )
 def test_the_same_table_however_written(tmp_path: Path, content: bytes) -> None:
     frame, notes = read(tmp_path / "t.csv", content)

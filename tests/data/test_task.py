@@ -33,6 +33,7 @@ def infer(wanted: str | None = None, **columns: Any) -> Any:
         (np.arange(60) / 7, "regression", (), "'y' holds fractions"),
         ([str(i / 7) for i in range(60)], "regression", (), "'y' holds fractions"),
         (np.arange(60), "regression", (), "'y' holds 60 different whole numbers in 60 rows"),
+        (np.arange(40) % 10, "regression", (), "'y' holds 10 different whole numbers in 40 rows"),
         (np.arange(100) % 25, "regression", (), "'y' holds 25 different whole numbers in 100 rows"),
     ],
 )

@@ -100,3 +100,9 @@ def test_targets_have_to_be_there() -> None:
     with pytest.raises(InputError, match="no targets"):
         Supervised(nn.MSELoss()).check(IDENTITY, Batch(OUTPUTS))
     Supervised(nn.MSELoss()).check(IDENTITY, Batch(OUTPUTS, OUTPUTS))
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+def test_a_loss_is_a_mean(reduction: str) -> None:
+    with pytest.raises(InputError, match=f"reduction '{reduction}'"):
+        Supervised(nn.MSELoss(reduction=reduction))

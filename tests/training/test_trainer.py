@@ -623,6 +623,8 @@ def test_validation_that_cannot_be_used(validation: Any) -> None:
     ("make", "rule"),
     [
         (lambda: Trainer(network(), "cross_entropy"), "Classification.multiclass"),
+        (lambda: Trainer(network(), nn.MSELoss(), device="gpu"), "device 'gpu' cannot be used here"),
+        (lambda: Trainer(network(), nn.MSELoss(), device="cuda:99"), "device 'cuda:99' cannot be used here"),
         (lambda: Trainer(network(), nn.MSELoss(), optimizer="adam"), r"osler.optimizer\('adam'"),
         (lambda: Trainer(network(), nn.MSELoss(), callbacks=[EarlyStopping]), "the class EarlyStopping"),
         (lambda: Trainer(network(), nn.MSELoss(), callbacks=["log"]), "got str"),
