@@ -8,7 +8,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import osler
-from osler.objectives import Classification
 from osler.training import EarlyStopping
 
 
@@ -33,7 +32,7 @@ def main() -> float:
             print(trainer.epoch, {name: round(value, 3) for name, value in trainer.history[-1].items()})
 
     trainer = osler.Trainer(
-        network, Classification.multiclass(2), optimizer=optimizer, callbacks=[tell, EarlyStopping(patience=15)]
+        network, osler.Classification.multiclass(2), optimizer=optimizer, callbacks=[tell, EarlyStopping(patience=15)]
     )
     history = trainer.fit(train, validation, epochs=60)
     best = history.best("accuracy/val", lower=False)

@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from osler import models
     from osler.errors import InputError
     from osler.names import activation, initialize, loss, metric, model, optimizer, schedule
+    from osler.objectives import Classification, Regression
     from osler.recipe import Recipe
     from osler.run import Run, load, train
     from osler.training import Trainer
 
 _HOMES = {
+    "Classification": "osler.objectives",
     "InputError": "osler.errors",
     "Recipe": "osler.recipe",
+    "Regression": "osler.objectives",
     "Run": "osler.run",
     "Trainer": "osler.training",
     "activation": "osler.names",
@@ -32,8 +35,10 @@ _HOMES = {
     "train": "osler.run",
 }
 __all__ = [
+    "Classification",
     "InputError",
     "Recipe",
+    "Regression",
     "Run",
     "Trainer",
     "__version__",

@@ -206,7 +206,8 @@ def _patience(recipe: Recipe) -> tuple[int, str]:
 
 
 def _threads(recipe: Recipe, facts: Facts) -> tuple[int, str]:
-    if facts.kind != "images" and not facts.own_model:
+    small = facts.kind != "images" or min(facts.shape[1:]) < 16
+    if small and not facts.own_model:
         return 1, "a small network is fastest on one core"
     return facts.cores, "all cores"
 

@@ -46,6 +46,9 @@ def with_known_names(recipe: Recipe) -> Recipe:
         if named is None or not named.name or (field, named.name) == ("initialization", "default"):
             continue
         registry.check_options(named.name, named.options)
+        for option in ("inputs", "outputs"):
+            if field == "model" and option in named.options:
+                raise InputError(f"model.{option} follows from the data and the task: leave it out")
         known[field] = named.model_copy(update={"name": registry.resolve(named.name)})
     if recipe.metrics is not None:
         known["metrics"] = [METRICS.resolve(metric) for metric in recipe.metrics]

@@ -299,9 +299,11 @@ def _value(text: str | None) -> Any:
     """A value as YAML reads it: 3, 0.1, true, [64, 32], or text."""
     import yaml
 
+    from osler.yamltext import read_value
+
     try:
-        return None if text is None else yaml.safe_load(text)
-    except yaml.YAMLError:
+        return None if text is None else read_value(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 

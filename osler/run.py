@@ -196,6 +196,8 @@ def load(folder: str | Path, model: nn.Module | None = None) -> Run:
         raise InputError(f"{place} is not a complete run: it has no model.safetensors") from None
     except Exception as error:  # safetensors has an exception of its own for each kind of damage
         raise InputError(f"{weights} does not fit the network ({' '.join(str(error).split())[:300]})") from None
+    if recipe.device and recipe.device != "cpu" and not torch.cuda.is_available():
+        recipe = recipe.model_copy(update={"device": "cpu"})  # trained elsewhere
     return Run(place, recipe, preprocess, model.to(recipe.device or "cpu"))
 
 

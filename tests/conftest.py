@@ -7,6 +7,11 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import pytest
 import torch
+from hypothesis import settings
+
+# A busy machine is no failure, and every run tries the same examples.
+settings.register_profile("osler", deadline=None, derandomize=True)
+settings.load_profile("osler")
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

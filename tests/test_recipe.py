@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from osler.errors import InputError
-from osler.recipe import Recipe, read_value
+from osler.recipe import Recipe
+from osler.yamltext import read_value
 
 FULL = {
     "source": "data/tïtanic.csv",

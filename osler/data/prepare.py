@@ -93,7 +93,8 @@ def _weighted(part: Part, column: str) -> Part:
         raise InputError(f"weight column {column!r} holds {value!r} in row {row}: every row needs a number >= 0")
     if not weights.any():
         raise InputError(f"weight column {column!r} is 0 in every row: nothing would count")
-    return replace(part.without(column), weights=weights)
+    # Of mean 1, so that the loss keeps its scale.
+    return replace(part.without(column), weights=weights / weights.mean())
 
 
 def _refuse_empty_columns(part: Part) -> None:

@@ -25,6 +25,8 @@ class LeNet5(nn.Module):
     coefficient, bias and squashing); the activation is tanh itself (not 1.7159·tanh(2x/3)); the outputs are logits for
     a softmax (not distances to drawn digits).
 
+    Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
+
         >>> LeNet5(inputs=(1, 28, 28), outputs=10)(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """

@@ -75,7 +75,7 @@ def curves(
         if len(drawn) > 1:
             axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1, handlelength=1.4)
 
-    return _figure(key, label, draw)
+    return figure(key, label, draw)
 
 
 def predicted_against_true(key: str, label: str, target: Sequence[float], prediction: Sequence[float]) -> str:
@@ -90,7 +90,7 @@ def predicted_against_true(key: str, label: str, target: Sequence[float], predic
         axes.plot(target, prediction, "o", color=TRAINING, markersize=3.2, markeredgewidth=0, alpha=alpha)
         axes.set(xlim=ends, ylim=ends, xlabel="true", ylabel="predicted")
 
-    return _figure(key, label, draw, size=(4.8, 3.6))
+    return figure(key, label, draw, size=(4.8, 3.6))
 
 
 def residual_histogram(key: str, label: str, residuals: Sequence[float]) -> str:
@@ -103,7 +103,7 @@ def residual_histogram(key: str, label: str, residuals: Sequence[float]) -> str:
         axes.set(xlabel="predicted − true", ylabel="samples")
         axes.grid(visible=False, axis="x")
 
-    return _figure(key, label, draw, size=(4.8, 3.6))
+    return figure(key, label, draw, size=(4.8, 3.6))
 
 
 def _logarithmic(axes: Any) -> None:
@@ -114,7 +114,7 @@ def _logarithmic(axes: Any) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _figure(key: str, label: str, draw: Any, size: tuple[float, float] = (4.8, 2.9)) -> str:
+def figure(key: str, label: str, draw: Any, size: tuple[float, float] = (4.8, 2.9)) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

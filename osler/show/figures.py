@@ -6,7 +6,7 @@ import textwrap
 from itertools import pairwise
 from typing import Any
 
-from osler.report.figures import INK, MUTED, TRAINING, VALIDATION, _figure
+from osler.report.figures import INK, MUTED, TRAINING, VALIDATION, figure
 from osler.report.style import DARK, LIGHT
 from osler.report.words import escaped
 from osler.show.panels import Curve, Descent, Histogram, Panel, Plot
@@ -41,7 +41,7 @@ def svg(title: str, kind: str, plot: Plot) -> str:
     for i, (panel, wide) in enumerate(zip(plot.panels, widths, strict=True)):
         heading = f"{panel.title}  {panel.surface.formula}" if isinstance(panel, Descent) else panel.title
         body.append(f'<text class="panel" x="{left}" y="{HEAD - 8}">{escaped(heading)}</text>')
-        picture = _figure(f"panel{i}", panel.title, _drawer(panel, wide), (wide / INCH, HEIGHT / INCH))
+        picture = figure(f"panel{i}", panel.title, _drawer(panel, wide), (wide / INCH, HEIGHT / INCH))
         body.append(f'<svg x="{left}" y="{HEAD}" width="{wide}" height="{HEIGHT}">{picture}</svg>')
         left += wide + GAP
     for i, note in enumerate(notes):
