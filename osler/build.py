@@ -18,11 +18,14 @@ from osler.metrics import METRICS
 from osler.models import MODELS
 from osler.nn.initialisation import INITIALIZERS, initialize
 from osler.nn.losses import LOSSES
+from osler.nn.penalties import PENALTIES, Penalty, project_max_norm
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
 from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
 from osler.recipe import Named, Recipe
 from osler.registry import Registry
+from osler.training.callbacks.callback import Callback
+from osler.training.trainer import Trainer
 
 AT_ONCE = 1024  # samples a batch where nothing is learned
 Supervised = Classification | Regression
@@ -40,6 +43,7 @@ def with_known_names(recipe: Recipe) -> Recipe:
         "loss": LOSSES,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
+        "penalty": PENALTIES,
     }
     for field, registry in registries.items():
         named: Named | None = getattr(recipe, field)
@@ -81,6 +85,21 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
         return Classification(task, criterion, metrics)
     mean, std = (scaler.mean.tolist(), scaler.std.tolist()) if scaler else (None, None)
     return Regression(task, criterion, metrics, mean, std)
+
+
+def build_penalty(recipe: Recipe) -> Penalty | None:
+    """What the recipe adds to the training loss."""
+    return None if recipe.penalty is None else PENALTIES.create(recipe.penalty.name, **recipe.penalty.options)
+
+
+class MaxNorm(Callback):
+    """Shortens the weights into every unit to the limit after each step (Srebro and Shraibman, 2005)."""
+
+    def __init__(self, limit: float):
+        self.limit = limit
+
+    def step(self, trainer: Trainer) -> None:
+        project_max_norm(trainer.model, self.limit)
 
 
 def balanced(classes: tuple[str, ...], targets: np.ndarray[Any, Any]) -> dict[str, float]:

@@ -22,11 +22,13 @@ from torch import Tensor, nn
 from osler import __version__
 from osler.advice import Facts, advise, outlying
 from osler.build import (
+    MaxNorm,
     Supervised,
     balanced,
     build_model,
     build_objective,
     build_optimizer,
+    build_penalty,
     build_schedule,
     learning_batches,
     plain_batches,
@@ -116,22 +118,26 @@ def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, te
         objective = build_objective(recipe, data.preprocess)
         table = _layer_table(network, data)
         telling.choices(choices)
+        objective.penalty = penalty = build_penalty(recipe)
         stopping = EarlyStopping(recipe.patience or 0)
+        limits = [MaxNorm(recipe.max_norm)] if recipe.max_norm else []
         trainer = Trainer(
             network,
             objective,
             optimizer=build_optimizer(recipe, network),
             schedule=lambda optimizer, steps: build_schedule(recipe, optimizer, steps),
-            callbacks=[stopping, Log(work / "metrics.jsonl"), Progress(telling.console)],
+            callbacks=[*limits, stopping, Log(work / "metrics.jsonl"), Progress(telling.console)],
+            clip_value=recipe.clip_value,
             clip_norm=recipe.clip_norm,
             device=recipe.device or "cpu",
         )
         assert recipe.epochs is not None
-        trainer.fit(
-            learning_batches(recipe, data.preprocess, data.parts["train"]),
-            plain_batches(data.preprocess, data.parts["validation"], recipe.device),
-            epochs=recipe.epochs,
-        )
+        with contextlib.nullcontext() if penalty is None else penalty.watch(network):
+            trainer.fit(
+                learning_batches(recipe, data.preprocess, data.parts["train"]),
+                plain_batches(data.preprocess, data.parts["validation"], recipe.device),
+                epochs=recipe.epochs,
+            )
         held_out = plain_batches(data.preprocess, data.parts["test"], recipe.device)
         judged = judge(network, objective, held_out, data.raw["test"])
 

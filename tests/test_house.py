@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "names": WORDS | {"nn", "optim", "metrics", "models"},
     "advice": WORDS | {"recipe", "metrics"},
     "evaluation": WORDS | {"data", "objectives", "training"},
-    "build": WORDS | {"recipe", "nn", "optim", "metrics", "models", "data", "objectives"},
+    "build": WORDS | {"recipe", "nn", "optim", "metrics", "models", "data", "objectives", "training"},
     "drawing": WORDS | {"folder", "models", "nn", "report"},
 }
 TOP = {"run", "telling", "cli", "__init__", "show"}  # where the parts meet

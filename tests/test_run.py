@@ -290,3 +290,28 @@ def test_damaged_run_is_explained(run: osler.Run, tmp_path: Path) -> None:
 def test_shows_itself(run: osler.Run) -> None:
     assert "accuracy" in repr(run)
     assert "<table>" in run._repr_html_()
+
+
+def test_penalty_and_bounds_from_a_recipe(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 5)).astype(np.float32)
+    y = 3 * x[:, 0] + random.normal(size=300).astype(np.float32)
+    settings = {"model": "linear", "epochs": 30, "verbose": False}
+    free, lasso, bound = (
+        osler.train((x, y), out=tmp_path / name, **settings, **more)  # type: ignore[arg-type]
+        for name, more in {
+            "free": {},
+            "lasso": {"penalty": {"name": "lasso", "strength": 0.3}, "clip_value": 1.0},
+            "bound": {"max_norm": 0.5},
+        }.items()
+    )
+    weights = {run.folder.name: run.model.state_dict()["linear.weight"] for run in (free, lasso, bound)}
+    # On standardised data the lasso moves the one useful weight by up to half its strength, the others to about 0.
+    assert 0.08 < (weights["free"] - weights["lasso"])[0, 0] < 0.16
+    assert weights["lasso"][0, 1:].abs().max() < 0.02
+    assert weights["bound"].norm().item() == pytest.approx(0.5, abs=1e-4)
+    assert lasso.recipe.penalty is not None
+    assert lasso.recipe.penalty.name == "l1"
+    assert {"penalty", "clip value"} <= {choice["what"] for choice in lasso.record["choices"]}
+    active = osler.train((x, y), model="mlp", epochs=2, penalty="activity", out=tmp_path / "active", verbose=False)
+    assert active.status == "finished"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,10 +40,16 @@ class Supervised:
         self.criterion = criterion
         self.task = task
         self.metric_names = tuple(metrics)
+        self.penalty: Callable[[nn.Module], Tensor] | None = None  # added to the loss while learning
         self._device = torch.device("cpu")
 
     def turns(self) -> Sequence[Turn]:
-        return [Turn(self.evaluate, lambda model: model.parameters())]
+        return [Turn(self.learn, lambda model: model.parameters())]
+
+    def learn(self, model: nn.Module, batch: Batch) -> Outcome:
+        """The outcome whose loss is followed downhill: that of `evaluate`, and the penalty."""
+        outcome = self.evaluate(model, batch)
+        return outcome if self.penalty is None else outcome._replace(loss=outcome.loss + self.penalty(model))
 
     def evaluate(self, model: nn.Module, batch: Batch) -> Outcome:
         outputs = forward(model, batch.inputs)

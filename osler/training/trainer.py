@@ -33,8 +33,9 @@ class Trainer:
     `optimizer`: a torch Optimizer, one for each turn of the objective, or a function from parameters to one (default:
     AdamW with lr 1e-3). `schedule`: a function (optimizer, steps) → learning-rate scheduler, stepped after every step
     (ReduceLROnPlateau: after every epoch, with the validation loss); it moves the rate within one call of `fit`.
-    `callbacks`: `Callback` objects, or functions of the trainer that are called after each epoch. `clip_norm`: the
-    largest norm of a step's gradient. `device`: where to train (default: where the model is).
+    `callbacks`: `Callback` objects, or functions of the trainer that are called after each epoch. `clip_value`,
+    `clip_norm`: the largest entry and the largest norm of a turn's gradient. `device`: where to train (default: where
+    the model is).
 
     After `fit`: `history` (a row an epoch), `status` ("finished", "stopped early", "interrupted", "diverged" when the
     loss was no finite number, "failed" after an exception), and the model in evaluation mode.
@@ -62,6 +63,7 @@ class Trainer:
         optimizer: Optimizer | Sequence[Optimizer] | MakeOptimizer | None = None,
         schedule: MakeSchedule | None = None,
         callbacks: Iterable[Callback | Callable[[Trainer], None]] = (),
+        clip_value: float | None = None,
         clip_norm: float | None = None,
         device: torch.device | str | None = None,
     ):
@@ -72,6 +74,7 @@ class Trainer:
         self.optimizers = _optimizers(optimizer, self.turns, self.model)
         self.make_schedule = schedule
         self.callbacks = [as_callback(callback) for callback in callbacks]
+        self.clip_value = clip_value
         self.clip_norm = clip_norm
         self.history = History()
         self.status = "new"
@@ -122,9 +125,10 @@ class Trainer:
                         # Clears what the turns of others left on these parameters, too.
                         optimizer.zero_grad()
                         outcome.loss.backward()  # type: ignore[no-untyped-call]
+                        if self.clip_value:
+                            nn.utils.clip_grad_value_(_parameters(optimizer), self.clip_value)
                         if self.clip_norm:
-                            own = [p for group in optimizer.param_groups for p in group["params"]]
-                            nn.utils.clip_grad_norm_(own, self.clip_norm)
+                            nn.utils.clip_grad_norm_(_parameters(optimizer), self.clip_norm)
                         optimizer.step()
                         meter.add_loss(turn.name, outcome.loss, len(batch))
                     meter.add(outcome, batch)
@@ -184,6 +188,10 @@ class Trainer:
         if steps == 0:
             raise InputError("there is no batch to learn from: the training data is empty")
         return [self.make_schedule(optimizer, steps) for optimizer in self.optimizers]
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def as_batch(item: Any) -> Batch:
