@@ -30,6 +30,7 @@ class Facts:
     shape: tuple[int, ...]  # of one encoded sample
     outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
     own_model: bool = False
+    parameters: int = 0  # of the user's own network
     accelerator: str = "cpu"
     cores: int = 1
 
@@ -210,7 +211,7 @@ def _patience(recipe: Recipe) -> tuple[int, str]:
 
 def _threads(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     small = facts.kind != "images" or min(facts.shape[1:]) < 16
-    if small and not facts.own_model:
+    if small and facts.parameters < 100_000:
         return 1, "a small network is fastest on one core"
     return facts.cores, "all cores"
 

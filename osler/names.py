@@ -18,7 +18,9 @@ from osler.optim import OPTIMIZERS, SCHEDULES
 def model(name: str, *, inputs: tuple[int, ...], outputs: int, **options: Any) -> nn.Module:
     """A network by name for samples of shape `inputs` (without the batch axis) and so many outputs.
 
-    >>> osler.model("lenet5", inputs=(1, 32, 32), outputs=10)
+    >>> network = osler.model("lenet5", inputs=(1, 32, 32), outputs=10)
+    >>> sum(p.numel() for p in network.parameters())
+    61706
     """
     return MODELS.create(name, inputs=tuple(inputs), outputs=outputs, **options)
 

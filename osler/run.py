@@ -74,8 +74,9 @@ def train(
     `out`: the run folder (default: a new one in ./runs). Ctrl-C ends training and keeps the best weights so far.
     Raises InputError for whatever cannot be used.
 
-        >>> run = osler.train("iris", epochs=20)
-        >>> run.metrics["accuracy"]
+        >>> run = osler.train("iris", epochs=20)  # doctest: +SKIP
+        >>> run.metrics["accuracy"]  # doctest: +SKIP
+        0.9666666666666667
     """
     own = model if isinstance(model, nn.Module) else None
     base = recipe if isinstance(recipe, Recipe) or recipe is None else Recipe.read(recipe)
@@ -346,6 +347,7 @@ def _facts(data: Prepared, own: nn.Module | None) -> Facts:
         shape=data.preprocess.shape,
         outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
         own_model=own is not None,
+        parameters=0 if own is None else sum(p.numel() for p in own.parameters()),
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         cores=os.cpu_count() or 1,
     )

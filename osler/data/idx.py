@@ -29,7 +29,7 @@ def read_idx(path: str | Path, *, limit_bytes: int = LIMIT_BYTES) -> np.ndarray:
     The header of a stranger's file may claim any size: it is compared with the data there is, and with `limit_bytes`,
     before memory is taken. Raises InputError, naming the file, for anything that is not a whole idx file.
 
-        >>> read_idx("t10k-labels-idx1-ubyte.gz")[:3]
+        >>> read_idx("t10k-labels-idx1-ubyte.gz")[:3]  # doctest: +SKIP
         array([7, 2, 1], dtype=uint8)
     """
     path = Path(path)
@@ -102,7 +102,7 @@ def read_idx_folder(folder: str | Path, notes: list[str], *, limit_bytes: int = 
 
     Inputs are uint8 (N, 1, H, W), or (N, C, H, W) from files with four axes; targets int64 (N,).
 
-        >>> read_idx_folder("mnist", notes=[])["train"].inputs.shape
+        >>> read_idx_folder("mnist", notes=[])["train"].inputs.shape  # doctest: +SKIP
         torch.Size([60000, 1, 28, 28])
     """
     found = find_idx(folder)

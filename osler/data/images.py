@@ -129,7 +129,7 @@ def read_image_folder(
     Targets are class names, rows the file names within the folder; `size` and `channels` as in `read_images`. Raises
     InputError if there are no pictures, if a class has none to train on, or if a class is only in the test part.
 
-        >>> read_image_folder("hymenoptera").parts["train"].inputs.shape
+        >>> read_image_folder("hymenoptera").parts["train"].inputs.shape  # doctest: +SKIP
         torch.Size([244, 3, 96, 96])
     """
     root = Path(folder)

@@ -115,7 +115,7 @@ def test_targets_and_weights_only_where_there_are_any(ready: Callable, table: Ca
     train = prepared.parts["train"]
     assert train.weights is not None
     assert train.weights.dtype == torch.float32
-    np.testing.assert_allclose(train.weights, [int(row) / 7 for row in prepared.raw["train"].rows], rtol=1e-6)
+    np.testing.assert_allclose(train.weights, [int(row) / 29.5 for row in prepared.raw["train"].rows], rtol=1e-6)
     bare = prepared.preprocess.encode(Part(prepared.raw["test"].inputs), [])
     assert bare.targets is None
     assert bare.weights is None
