@@ -11,10 +11,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from osler import models
     from osler.errors import InputError
+    from osler.job import train
     from osler.names import activation, initialize, loss, metric, model, optimizer, schedule
     from osler.objectives import Classification, Regression
     from osler.recipe import Recipe
-    from osler.run import Run, load, train
+    from osler.run import Run, load
     from osler.training import Trainer
 
 _HOMES = {
@@ -32,7 +33,7 @@ _HOMES = {
     "model": "osler.names",
     "optimizer": "osler.names",
     "schedule": "osler.names",
-    "train": "osler.run",
+    "train": "osler.job",
 }
 __all__ = [
     "Classification",

@@ -205,7 +205,8 @@ def _augment(recipe: Recipe, facts: Facts) -> tuple[list[Named], str]:
 
 def _patience(recipe: Recipe) -> tuple[int, str]:
     assert recipe.epochs is not None
-    patience = max(recipe.epochs // 3, 5)
+    # A cycle's best weights come at its end: stopping early is for runs that have gone wrong by the middle.
+    patience = max(recipe.epochs // 2, 5)
     return patience, "stops when validation no longer improves; the best weights come back"
 
 

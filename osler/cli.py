@@ -60,7 +60,7 @@ def train(
 
     Example: osler train titanic.csv --target Survived --set optimizer.lr=0.01
     """
-    from osler.run import train as train_run
+    from osler.job import train as train_run
 
     given = {
         "target": target,

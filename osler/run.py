@@ -1,178 +1,34 @@
-"""Recipe → data → model → training → evaluation → Run: the only place where the parts meet."""
+"""A run: a trained network with all that belongs to it, in a folder."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
-import os
-import platform
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model
 from torch import Tensor, nn
 
-from osler import __version__
-from osler.advice import Facts, advise, outlying
-from osler.build import (
-    MaxNorm,
-    Supervised,
-    balanced,
-    build_model,
-    build_objective,
-    build_optimizer,
-    build_penalty,
-    build_schedule,
-    learning_batches,
-    plain_batches,
-    with_known_names,
-)
+from osler.build import Supervised, build_model, build_objective, plain_batches
 from osler.data.parts import Part
-from osler.data.prepare import Prepared, prepare
 from osler.data.preprocess import Preprocess
 from osler.data.rows import open_rows
-from osler.data.sources import open_source
 from osler.errors import InputError
-from osler.evaluation import in_words, judge
-from osler.folder import MARK, free_name, new_folder, read_json, write_json, write_text
-from osler.nn.trace import layers
+from osler.evaluation import in_words
+from osler.folder import MARK, read_json
 from osler.objectives.objective import forward
 from osler.objectives.regression import Regression
 from osler.recipe import Recipe
-from osler.telling import Telling
-from osler.training.callbacks.early_stopping import EarlyStopping
-from osler.training.callbacks.log import Log
-from osler.training.callbacks.progress import Progress
 from osler.training.meter import evaluate
-from osler.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def train(
-    source: object = None,
-    *,
-    model: nn.Module | str | dict[str, Any] | None = None,
-    recipe: Recipe | str | Path | None = None,
-    out: str | Path | None = None,
-    verbose: bool = True,
-    **settings: Any,
-) -> Run:
-    """Trains a network on a source, says what was chosen and why, and keeps everything in a run folder.
-
-    `source`: an embedded data set, a file or folder, a DataFrame, or a pair (inputs, targets); default: the recipe's.
-    `model`: a name, or any `nn.Module` of one's own. `settings`: fields of the recipe (`target`, `epochs`, `seed`,
-    `lr` …); what is left out is chosen from the data. `recipe`: a recipe or its file, overruled by `settings`.
-    `out`: the run folder (default: a new one in ./runs). Ctrl-C ends training and keeps the best weights so far.
-    Raises InputError for whatever cannot be used.
-
-        >>> run = osler.train("iris", epochs=20)  # doctest: +SKIP
-        >>> run.metrics["accuracy"]  # doctest: +SKIP
-        0.9666666666666667
-    """
-    own = model if isinstance(model, nn.Module) else None
-    base = recipe if isinstance(recipe, Recipe) or recipe is None else Recipe.read(recipe)
-    named = {"source": str(source)} if isinstance(source, str | Path) else {}
-    the_recipe = Recipe.build({**settings, **named, "model": model if own is None else None}, base)
-    source = the_recipe.source if source is None else source
-    if source is None:
-        raise InputError("nothing to train on: give a source (a data set's name, a file, a folder, arrays)")
-    the_recipe = with_known_names(the_recipe)
-    telling = Telling(silent=not verbose)
-    place = Path(out) if out is not None else free_name(Path("runs"), _stem(source))
-    with new_folder(place) as work:
-        run = _train(source, the_recipe, own, work, telling)
-    run.folder = place
-    run.report()
-    telling.result(run)
-    return run
-
-
-def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, telling: Telling) -> Run:
-    """One run from beginning to end, written into the folder `work`."""
-    started = time.perf_counter()
-    found = open_source(source, recipe.target, recipe.image_size)
-    if recipe.source and Path(recipe.source).expanduser().exists():
-        recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
-    notes = list(found.notes)
-    scale = own is None if recipe.scale is None else recipe.scale
-    columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
-    data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, **columns)  # type: ignore[arg-type]
-    telling.data(found.where, notes)
-    recipe, choices = advise(recipe, _facts(data, own))
-    if recipe.class_weights == "balanced":
-        targets = data.parts["train"].targets
-        assert targets is not None
-        recipe = recipe.model_copy(update={"class_weights": balanced(data.task.classes, targets.numpy())})
-
-    with _threads(recipe.threads):
-        torch.manual_seed(recipe.seed)
-        network = build_model(recipe, data.preprocess) if own is None else own
-        objective = build_objective(recipe, data.preprocess)
-        table = _layer_table(network, data)
-        telling.choices(choices)
-        objective.penalty = penalty = build_penalty(recipe)
-        stopping = EarlyStopping(recipe.patience or 0)
-        limits = [MaxNorm(recipe.max_norm)] if recipe.max_norm else []
-        trainer = Trainer(
-            network,
-            objective,
-            optimizer=build_optimizer(recipe, network),
-            schedule=lambda optimizer, steps: build_schedule(recipe, optimizer, steps),
-            callbacks=[*limits, stopping, Log(work / "metrics.jsonl"), Progress(telling.console)],
-            clip_value=recipe.clip_value,
-            clip_norm=recipe.clip_norm,
-            device=recipe.device or "cpu",
-        )
-        assert recipe.epochs is not None
-        with contextlib.nullcontext() if penalty is None else penalty.watch(network):
-            trainer.fit(
-                learning_batches(recipe, data.preprocess, data.parts["train"]),
-                plain_batches(data.preprocess, data.parts["validation"], recipe.device),
-                epochs=recipe.epochs,
-            )
-        held_out = plain_batches(data.preprocess, data.parts["test"], recipe.device)
-        judged = judge(network, objective, held_out, data.raw["test"])
-
-    write_text(work / "recipe.yaml", recipe.to_yaml())
-    write_json(work / "preprocess.json", data.preprocess.to_json())
-    save_model(network, str(work / "model.safetensors"))
-    write_json(work / "evaluation.json", {"part": "test", **judged})
-    record = {
-        "osler": __version__,
-        "status": trainer.status,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": time.perf_counter() - started,
-        "task": asdict(data.task),
-        "data": _described(found.where, data, notes),
-        "choices": [asdict(choice) for choice in choices],
-        "network": {
-            "name": recipe.model.name if own is None and recipe.model else type(network).__name__,
-            "own": own is not None,
-            "inputs": list(data.preprocess.shape),
-            "layers": table,
-            "parameters": sum(p.numel() for p in network.parameters()),
-        },
-        "epochs": trainer.epoch,
-        "best_epoch": stopping.best_epoch,
-        "metrics": judged["metrics"],
-        "environment": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "threads": recipe.threads,
-            "device": recipe.device,
-        },
-    }
-    write_json(work / MARK, record)
-    return Run(work, recipe, data.preprocess, network)
 
 
 def load(folder: str | Path, model: nn.Module | None = None) -> Run:
@@ -260,7 +116,7 @@ class Run:
         notes = [] if notes is None else notes
         part = replace(self._read(data, notes), targets=None)  # whatever they are, they are not asked for
         encoded = self.preprocess.encode(part, notes)
-        with _threads(self.recipe.threads), torch.inference_mode():
+        with threads(self.recipe.threads), torch.inference_mode():
             outputs = [
                 forward(self.model, b.inputs) for b in plain_batches(self.preprocess, encoded, self.recipe.device)
             ]
@@ -292,7 +148,7 @@ class Run:
             names = ", ".join(map(repr, self.objective.task.names))
             raise InputError(f"nothing to compare with: the data has no target {names}")
         encoded = self.preprocess.encode(part, notes)
-        with _threads(self.recipe.threads):
+        with threads(self.recipe.threads):
             return evaluate(self.model, self.objective, plain_batches(self.preprocess, encoded, self.recipe.device))
 
     def _read(self, data: object, notes: list[str]) -> Part:
@@ -317,7 +173,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def threads(count: int | None) -> Iterator[None]:
     """As many processor threads as the recipe says: their number changes speed, and the last bits of sums."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
@@ -325,56 +181,3 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _stem(source: object) -> str:
-    if not isinstance(source, str | Path):
-        return "run"
-    path = Path(source)
-    # "train.csv" says less than the folder it is in.
-    parent = path.resolve().parent.name
-    return f"{parent}-{path.stem}" if path.suffix and path.stem in ("train", "data") and parent else path.stem or "run"
-
-
-def _facts(data: Prepared, own: nn.Module | None) -> Facts:
-    train = data.parts["train"]
-    targets = train.targets
-    assert targets is not None
-    return Facts(
-        task=data.task,
-        kind=data.preprocess.kind,
-        rows=len(train),
-        shape=data.preprocess.shape,
-        outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
-        own_model=own is not None,
-        parameters=0 if own is None else sum(p.numel() for p in own.parameters()),
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
-        cores=os.cpu_count() or 1,
-    )
-
-
-def _layer_table(network: nn.Module, data: Prepared) -> list[dict[str, Any]]:
-    """The network's layers, seen by letting one sample through."""
-    batch = next(iter(plain_batches(data.preprocess, data.parts["train"][:1])))
-    try:
-        return [asdict(layer) for layer in layers(network, batch.inputs)]
-    except RuntimeError as error:
-        shape = tuple(batch.inputs.shape)
-        raise InputError(f"the network cannot take a batch of shape {shape}: {' '.join(str(error).split())}") from error
-
-
-def _described(where: str, data: Prepared, notes: list[str]) -> dict[str, Any]:
-    """The data as the report shows it."""
-    names = data.task.classes if data.task.kind in ("binary", "multiclass") else ()
-    counts: dict[str, Any] = {}
-    for part, encoded in data.parts.items():
-        if names and encoded.targets is not None:
-            counts[part] = np.bincount(encoded.targets.numpy().astype(np.int64).reshape(-1), minlength=len(names))
-    return {
-        "source": where,
-        "kind": data.preprocess.kind,
-        "notes": notes,
-        "parts": {name: len(part) for name, part in data.parts.items()},
-        "features": data.preprocess.describe(data.raw["train"]),
-        "classes": [{"name": name, **{part: int(c[i]) for part, c in counts.items()}} for i, name in enumerate(names)],
-    }

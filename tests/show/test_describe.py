@@ -23,6 +23,7 @@ def factory(first, *, size=3, inputs=(1,)):
         >>> factory(1)
         2
     """
+    return 2 * first
 
 
 def test_parts_of_a_docstring():
