@@ -139,6 +139,7 @@ def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, te
         "status": trainer.status,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": time.perf_counter() - started,
+        "command": _command(recipe, own),
         "task": asdict(data.task),
         "data": _described(found.where, data, notes),
         "choices": [asdict(choice) for choice in choices],
@@ -161,6 +162,15 @@ def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, te
     }
     write_json(work / MARK, record)
     return Run(work, recipe, data.preprocess, network)
+
+
+def _command(recipe: Recipe, own: nn.Module | None) -> str:
+    """What gives the same weights again, said in the run folder; data and networks from memory must be given again."""
+    if recipe.source and own is None:
+        return "osler train --recipe recipe.yaml"
+    source = repr(recipe.source) if recipe.source else "(inputs, targets)"
+    network = "" if own is None else f", model={type(own).__name__}(…)"
+    return f"osler.train({source}{network}, recipe='recipe.yaml')"
 
 
 def _stem(source: object) -> str:

@@ -107,6 +107,17 @@ def test_missing_column_is_named(run: osler.Run, passengers: Path) -> None:
         run.predict(frame)
 
 
+def test_report_says_how_to_reproduce(run: osler.Run, passengers: Path, tmp_path: Path) -> None:
+    assert "osler train --recipe recipe.yaml" in (run.folder / "report.html").read_text()
+    x, y = torch.randn(60, 3), torch.arange(60) % 2
+    own = osler.train((x, y), model=nn.Linear(3, 1), epochs=1, out=tmp_path / "own", verbose=False)
+    assert own.record["command"] == "osler.train((inputs, targets), model=Linear(…), recipe='recipe.yaml')"
+    again = osler.train(
+        (x, y), model=nn.Linear(3, 1), recipe=own.folder / "recipe.yaml", out=tmp_path / "2", verbose=False
+    )
+    assert again.recipe == own.recipe
+
+
 def test_recipe_reproduces_the_weights_bit_for_bit(run: osler.Run, tmp_path: Path) -> None:
     again = osler.train(recipe=run.folder / "recipe.yaml", out=tmp_path / "again", verbose=False)
     assert (again.folder / "model.safetensors").read_bytes() == (run.folder / "model.safetensors").read_bytes()
