@@ -16,7 +16,7 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 bench: .venv/ready
-	$(BIN)/python benchmarks/blocks.py
+	$(BIN)/python -m benchmarks.blocks
 
 # The pinned torch goes in first: the rest then finds it there.
 .venv/ready: pyproject.toml constraints.txt
