@@ -16,8 +16,15 @@ from osler.data.preprocess import Preprocess
 from osler.errors import InputError, unknown_name
 from osler.metrics import METRICS
 from osler.models import MODELS
+from osler.nn.classification_losses import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    SparseCategoricalCrossEntropy,
+)
+from osler.nn.focal_loss import Focal
 from osler.nn.initialisation import INITIALIZERS, initialize
 from osler.nn.losses import LOSSES
+from osler.nn.margin_losses import MarginLoss
 from osler.nn.penalties import PENALTIES, Penalty, project_max_norm
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
@@ -27,6 +34,13 @@ from osler.registry import Registry
 from osler.training.callbacks.callback import Callback
 from osler.training.trainer import Trainer
 
+COMPARE_CLASSES = (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    SparseCategoricalCrossEntropy,
+    Focal,
+    MarginLoss,
+)
 AT_ONCE = 1024  # samples a batch where nothing is learned
 Supervised = Classification | Regression
 
@@ -80,6 +94,11 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
     if isinstance(recipe.class_weights, dict):
         options["class_weights"] = _in_order(recipe.class_weights, task.classes)
     criterion = LOSSES.create(recipe.loss.name, **options)
+    if task.kind == "regression" and isinstance(criterion, COMPARE_CLASSES):
+        raise InputError(
+            f"loss {recipe.loss.name!r} compares classes, but {task.names[0]!r} is a number: "
+            "use mse, mae or huber, or say --task classification"
+        )
     metrics = recipe.metrics or []
     if task.kind != "regression":
         return Classification(task, criterion, metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -14,7 +15,7 @@ from osler.errors import InputError
 if TYPE_CHECKING:
     from rich.text import Text
 
-DIVERGED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     help="From data to a trained, diagnosed, explained and reported neural network.",
@@ -79,7 +80,7 @@ def train(
     if as_json:
         _print_json({"folder": str(run.folder), **_brief(run.record)})
     if run.status == "diverged":
-        _fail("the loss became infinite or not a number; the weights of the best epoch before were kept", DIVERGED)
+        _fail("the loss became infinite or not a number; the weights of the best epoch before were kept", FAILED)
     if run.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
@@ -279,7 +280,10 @@ def main() -> NoReturn:
     except InputError as error:
         _fail(str(error), BAD_INPUT)
     except typer.TyperException as error:
-        _fail(error.format_message(), BAD_INPUT)
+        message = error.format_message()
+        if message.startswith("No such option") and "train" in sys.argv:
+            message += "; any field of the recipe can be set, like --set optimizer.lr=0.01"
+        _fail(message, BAD_INPUT)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
@@ -287,6 +291,11 @@ def main() -> NoReturn:
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), BAD_INPUT)
+    except Exception as error:
+        if os.environ.get("OSLER_TRACEBACK"):
+            raise
+        what = f"{type(error).__name__}: {error}"
+        _fail(f"a mistake of Osler's own, please report it ({what}); OSLER_TRACEBACK=1 shows where", FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -94,6 +94,10 @@ def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, te
     scale = own is None if recipe.scale is None else recipe.scale
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
     data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, **columns)  # type: ignore[arg-type]
+    if recipe.augment and found.kind != "images":
+        raise InputError(
+            f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
+        )
     telling.data(found.where, notes)
     recipe, choices = advise(recipe, _facts(data, own))
     if recipe.class_weights == "balanced":

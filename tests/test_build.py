@@ -52,6 +52,12 @@ def test_class_weights_reach_the_loss_in_class_order() -> None:
         build_objective(Recipe.build({"loss": "cross_entropy", "class_weights": {"d": 1}}), preprocess(task))
 
 
+@pytest.mark.parametrize("loss", ["hinge", "focal", "cross_entropy", "bce", "cce", "perceptron"])
+def test_losses_of_classes_are_refused_for_numbers(loss: str) -> None:
+    with pytest.raises(InputError, match="compares classes, but 'price' is a number"):
+        build_objective(with_known_names(Recipe.build({"loss": loss})), preprocess(Task("regression", 1, ("price",))))
+
+
 def test_weight_decay_spares_biases() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
     optimizer = build_optimizer(Recipe.build({"optimizer": {"name": "adamw", "lr": 0.1, "weight_decay": 0.5}}), model)

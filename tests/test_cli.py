@@ -111,6 +111,8 @@ def test_help_has_an_example_for_every_command(tmp_path: Path) -> None:
         (["train", "iris", "--epoch", "3"], "--epochs"),
         (["train", "iris", "--epochs", "three"], "--epochs"),
         (["train", "iris", "--set", "optimizer"], "KEY=VALUE"),
+        (["train", "iris", "--lr", "3"], "--set optimizer.lr=0.01"),
+        (["train", "iris", "--set", "augment=flip"], "augment changes pictures"),
         (["train", "iris", "--set", "optimiser.lr=1"], "did you mean 'optimizer'"),
         (["train", "iris", "--recipe", "none.yaml"], "no such recipe"),
         (["trane", "iris"], "trane"),
@@ -156,6 +158,23 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     assert "not a run folder" in refused(osler("train", "iris", "--out", "mine", cwd=tmp_path))
+
+
+def test_own_mistake_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from osler import cli
+
+    def broken(**_: object) -> None:
+        raise ZeroDivisionError("no such luck")
+
+    monkeypatch.setattr(cli, "app", lambda *_, **options: broken(**options))
+    monkeypatch.delenv("OSLER_TRACEBACK", raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.startswith("osler: a mistake of Osler's own, please report it (ZeroDivisionError")
+    monkeypatch.setenv("OSLER_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
 
 
 def test_divergence_is_exit_code_1(tmp_path: Path) -> None:
