@@ -80,7 +80,10 @@ def train(
     if as_json:
         _print_json({"folder": str(run.folder), **_brief(run.record)})
     if run.status == "diverged":
-        _fail("the loss became infinite or not a number; the weights of the best epoch before were kept", FAILED)
+        _fail(
+            "the loss became infinite or not a number; kept are the best weights before, or the first",
+            FAILED,
+        )
     if run.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
 

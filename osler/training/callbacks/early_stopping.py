@@ -19,7 +19,8 @@ class EarlyStopping(Callback):
 
     `patience` 0 never stops early; the best weights are restored all the same. `lower`: whether lower is better;
     needed only for metrics that Osler doesn't know. After training `best_epoch` says whose the weights are (None when
-    no epoch gave a finite value). When training goes on, patience begins anew and the best stays the best.
+    no epoch gave a finite value: a run that diverged then keeps the weights it began with). When training goes on,
+    patience begins anew and the best stays the best.
     Source: Prechelt, "Early stopping, but when?", 1998.
     """
 
@@ -32,10 +33,12 @@ class EarlyStopping(Callback):
         self.best = math.inf
         self.best_epoch: int | None = None
         self.weights: dict[str, Any] = {}
+        self.first: dict[str, Any] = {}
         self.waiting_since = 0
 
     def begin(self, trainer: Trainer) -> None:
         self.waiting_since = trainer.epoch
+        self.first = copy.deepcopy(trainer.model.state_dict())
 
     def epoch(self, trainer: Trainer) -> None:
         row = trainer.history[-1]
@@ -51,5 +54,7 @@ class EarlyStopping(Callback):
             trainer.stop(f"no better {self.monitor} for {self.patience} epochs")
 
     def end(self, trainer: Trainer) -> None:
-        if self.weights:
-            trainer.model.load_state_dict(self.weights)
+        # A network that diverged at once is better off as it was.
+        weights = self.weights or (self.first if trainer.status == "diverged" else {})
+        if weights:
+            trainer.model.load_state_dict(weights)

@@ -20,7 +20,7 @@ class FakeTrainer:
 
     def __init__(self, stopping: EarlyStopping) -> None:
         self.stopping, self.model = stopping, nn.Linear(1, 1, bias=False)
-        self.history, self.epoch, self.stop_reason = History(), 0, ""
+        self.history, self.epoch, self.stop_reason, self.status = History(), 0, "", "finished"
 
     def stop(self, reason: str) -> None:
         self.stop_reason = reason
@@ -109,6 +109,15 @@ def test_without_a_finite_value_the_weights_stay() -> None:
     trainer.run([math.nan, math.inf])
     assert trainer.stopping.best_epoch is None
     assert trainer.model.weight.item() == 2
+
+
+def test_diverged_at_once_is_left_as_it_began() -> None:
+    trainer = FakeTrainer(EarlyStopping(5))
+    nn.init.constant_(trainer.model.weight, -7.0)
+    trainer.status = "diverged"
+    trainer.run([math.nan])
+    assert trainer.stopping.best_epoch is None
+    assert trainer.model.weight.item() == -7
 
 
 def test_buffers_and_extra_state_come_back_too() -> None:
