@@ -27,12 +27,19 @@ FUSED = {
 }
 
 
-def sgd(parameters: Parameters, lr: float = 0.01, weight_decay: float = 0.0) -> Optimizer:
+def sgd(
+    parameters: Parameters,
+    lr: float = 0.01,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+) -> Optimizer:
     """Plain gradient descent: batch, mini-batch or stochastic according to the batch size.
 
     Formula: w ← w − lr·g, with g + weight_decay·w for g if there is weight decay.
     Shapes: any, elementwise; no state.
-    Defaults: lr 0.01. torch's fused kernel on CPU and CUDA.
+    Defaults: lr 0.01. torch's fused kernel on CPU and CUDA. With `momentum` (and `nesterov`), as in torch, it is the
+    optimizer of that name.
     Raises: InputError for numbers out of range or no parameters.
     Use: to understand learning, and convex problems; deep networks want momentum.
     Source: Robbins and Monro, "A stochastic approximation method", 1951.
@@ -45,7 +52,9 @@ def sgd(parameters: Parameters, lr: float = 0.01, weight_decay: float = 0.0) -> 
         >>> round(w.item(), 6)
         4.2
     """
-    return _build(SGD, parameters, lr=lr, weight_decay=weight_decay)
+    if nesterov:
+        positive("momentum", momentum)
+    return _build(SGD, parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
 
 
 def momentum(parameters: Parameters, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 0.0) -> Optimizer:

@@ -372,3 +372,17 @@ def test_doctest():
         warnings.simplefilter("error")
         assert doctest.testmod(optimizers).failed == 0
     assert OPTIMIZERS["ftrl"].__doc__ == Ftrl.__doc__
+
+
+@pytest.mark.parametrize(("name", "options"), [("momentum", {}), ("nesterov", {"nesterov": True})])
+def test_sgd_with_momentum_is_the_optimizer_of_that_name(name: str, options: dict[str, bool]) -> None:
+    ours, named = (torch.nn.Parameter(torch.tensor([5.0, -3.0])) for _ in range(2))
+    by_option = OPTIMIZERS.create("sgd", [ours], lr=0.05, momentum=0.9, **options)
+    by_name = OPTIMIZERS.create(name, [named], lr=0.05)
+    for _ in range(20):
+        for w, optimizer in ((ours, by_option), (named, by_name)):
+            optimizer.zero_grad()
+            (w**2).sum().backward()
+            optimizer.step()
+    assert torch.equal(ours, named)
+    assert not torch.equal(ours, torch.tensor([5.0, -3.0]))
