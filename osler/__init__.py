@@ -1,4 +1,4 @@
-"""Osler: from data to a trained, diagnosed, explained and reported network.
+"""Osler: from data to a trained and reported network in one command, every choice explained.
 
 The names below are loaded when they are first used, so that `import osler` costs next to nothing.
 """

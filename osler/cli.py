@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
-    help="From data to a trained, diagnosed, explained and reported neural network.",
+    help="From data to a trained and reported neural network in one command, every choice explained.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -273,7 +273,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
     ] = False,
 ) -> None:
-    """From data to a trained, diagnosed, explained and reported neural network."""
+    """From data to a trained and reported neural network in one command, every choice explained."""
 
 
 def main() -> NoReturn:
