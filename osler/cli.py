@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from osler.errors import InputError
+from osler.shelltext import (
+    assignments,
+    brief,
+    print_json,
+    print_notes,
+    print_registry,
+    print_text,
+    sample_shape,
+    value,
+)
 
 if TYPE_CHECKING:
-    from rich.text import Text
+    pass
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -68,17 +77,17 @@ def train(
         "model": model,
         "task": task,
         "epochs": epochs,
-        "batch_size": _value(batch_size),
+        "batch_size": value(batch_size),
         "seed": seed,
         "group": group,
         "time": time,
         "weight": weight,
         "drop": drop or None,
-        **_assignments(settings or []),
+        **assignments(settings or []),
     }
     run = train_run(source, recipe=recipe, out=out, verbose=not as_json, **given)
     if as_json:
-        _print_json({"folder": str(run.folder), **_brief(run.record)})
+        print_json({"folder": str(run.folder), **brief(run.record)})
     if run.status == "diverged":
         _fail(
             "the loss became infinite or not a number; kept are the best weights before, or the first",
@@ -103,9 +112,9 @@ def predict(
 
     notes: list[str] = []
     frame = load(run).predict(source, notes)
-    _print_notes(notes)
+    print_notes(notes)
     if as_json:
-        _print_json({"count": len(frame), "predictions": frame.to_dict("records")})
+        print_json({"count": len(frame), "predictions": frame.to_dict("records")})
     elif out is not None:
         frame.to_csv(out, index=False)
         typer.echo(f"{len(frame)} predictions written to {out}")
@@ -123,9 +132,9 @@ def evaluate(run: RunArgument, source: SourceArgument, as_json: JsonOption = Fal
 
     notes: list[str] = []
     metrics = load(run).evaluate(source, notes)
-    _print_notes(notes)
+    print_notes(notes)
     if as_json:
-        _print_json({"metrics": metrics})
+        print_json({"metrics": metrics})
     else:
         for name, value in metrics.items():
             typer.echo(f"{name:<16} {value:.4f}")
@@ -161,11 +170,11 @@ def draw(
     """
     from osler.drawing import draw as draw_model
 
-    drawing = draw_model(model, _shape(inputs), outputs, _assignments(settings or []))
+    drawing = draw_model(model, sample_shape(inputs), outputs, assignments(settings or []))
     if svg is not None:
         svg.write_text(drawing.svg(), encoding="utf-8")
     if as_json:
-        _print_json(drawing.record())
+        print_json(drawing.record())
     else:
         typer.echo(drawing.text())
         if svg is not None:
@@ -180,7 +189,7 @@ def models(as_json: JsonOption = False) -> None:
     """
     from osler.models import MODELS
 
-    _list(MODELS, as_json)
+    print_registry(MODELS, as_json)
 
 
 @app.command()
@@ -191,7 +200,7 @@ def datasets(as_json: JsonOption = False) -> None:
     """
     from osler.data.examples import EXAMPLES
 
-    _list(EXAMPLES, as_json)
+    print_registry(EXAMPLES, as_json)
 
 
 @app.command("list")
@@ -206,13 +215,13 @@ def list_names(
     from osler.show import contents, listing, names, overview
 
     if kind is None:
-        _print_json(names()) if as_json else _print_text(overview(names()))
+        print_json(names()) if as_json else print_text(overview(names()))
         return
     entries = listing(kind)
     if as_json:
-        _print_json({entry.name: {"summary": entry.summary, "aliases": list(entry.aliases)} for entry in entries})
+        print_json({entry.name: {"summary": entry.summary, "aliases": list(entry.aliases)} for entry in entries})
     else:
-        _print_text(contents(entries))
+        print_text(contents(entries))
 
 
 @app.command()
@@ -231,17 +240,17 @@ def show(
     """
     from osler.show import asked, only, page, picture, plot, record, several
 
-    entries, options = asked(words, kind), _assignments(settings or [])
+    entries, options = asked(words, kind), assignments(settings or [])
     if options or svg is not None:
         entries = [only(entries)]
     plots = [plot(entry, options) for entry in entries]
     if svg is not None:
         svg.write_text(picture(entries[0], plots[0], options), encoding="utf-8")
     if as_json:
-        _print_json({"entries": [record(entry, drawn) for entry, drawn in zip(entries, plots, strict=True)]})
+        print_json({"entries": [record(entry, drawn) for entry, drawn in zip(entries, plots, strict=True)]})
         return
     for entry, drawn in zip(entries, plots, strict=True):
-        _print_text(page(entry, drawn, options))
+        print_text(page(entry, drawn, options))
     if len(entries) > 1:
         typer.echo(several(entries))
     if svg is not None:
@@ -256,7 +265,7 @@ def schema() -> None:
     """
     from osler.recipe import Recipe
 
-    _print_json(Recipe.model_json_schema())
+    print_json(Recipe.model_json_schema())
 
 
 def _version(wanted: bool) -> None:
@@ -305,75 +314,6 @@ def main() -> NoReturn:
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"osler: {' '.join(message.split())}", err=True)
     sys.exit(code)
-
-
-def _value(text: str | None) -> Any:
-    """A value as YAML reads it: 3, 0.1, true, [64, 32], or text."""
-    import yaml
-
-    from osler.yamltext import read_value
-
-    try:
-        return None if text is None else read_value(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return text
-
-
-def _assignments(settings: list[str]) -> dict[str, Any]:
-    assigned = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set takes KEY=VALUE, like optimizer.lr=0.01, but got {setting!r}")
-        assigned[key] = _value(text)
-    return assigned
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    parts = text.replace("x", ",").replace("×", ",").split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise InputError(f"--inputs takes the shape of one sample, like 1,32,32, but got {text!r}")
-    return tuple(int(part) for part in parts)
-
-
-def _list(registry: Any, as_json: bool) -> None:
-    if as_json:
-        _print_json({name: registry.summary(name) for name in registry})
-        return
-    width = max(map(len, registry))
-    for name in registry:
-        typer.echo(f"{name:<{width}}  {registry.summary(name)}")
-
-
-def _brief(record: dict[str, Any]) -> dict[str, Any]:
-    """What a script wants to know of a run."""
-    return {
-        "status": record["status"],
-        "metrics": record["metrics"],
-        "epochs": record["epochs"],
-        "best_epoch": record["best_epoch"],
-        "seconds": record["seconds"],
-        "task": record["task"]["kind"],
-        "model": record["network"]["name"],
-        "parameters": record["network"]["parameters"],
-        "notes": record["data"]["notes"],
-    }
-
-
-def _print_text(text: Text) -> None:
-    """Styled on a terminal, plain elsewhere."""
-    from rich.console import Console
-
-    Console(soft_wrap=True, highlight=False).print(text)
-
-
-def _print_json(record: dict[str, Any]) -> None:
-    typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
-
-
-def _print_notes(notes: list[str]) -> None:
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
 
 
 if __name__ == "__main__":

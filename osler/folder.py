@@ -97,7 +97,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
     """JSON that any reader takes: numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(finite(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -113,9 +113,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return record
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same record with None for numbers that are not finite."""
     if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
+        return {key: finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

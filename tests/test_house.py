@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "yamltext": set(),
     "recipe": WORDS | {"yamltext"},
     "folder": WORDS,
+    "shelltext": WORDS | {"folder", "yamltext"},
     "names": WORDS | {"nn", "optim", "metrics", "models"},
     "advice": WORDS | {"recipe", "metrics"},
     "evaluation": WORDS | {"data", "objectives", "training"},
