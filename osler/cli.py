@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,9 +20,6 @@ from osler.shelltext import (
     sample_shape,
     value,
 )
-
-if TYPE_CHECKING:
-    pass
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
