@@ -156,7 +156,7 @@ def report(
 def draw(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a network's name, or a run folder")],
     inputs: Annotated[str, typer.Option(help="shape of one sample")] = "1,32,32",
-    outputs: Annotated[int, typer.Option(help="numbers the network gives")] = 10,
+    outputs: Annotated[int, typer.Option(min=1, help="numbers the network gives")] = 10,
     svg: Annotated[Path | None, typer.Option(help="write a drawing to this file")] = None,
     settings: SetOption = None,
     as_json: JsonOption = False,

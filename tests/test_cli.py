@@ -117,6 +117,7 @@ def test_help_has_an_example_for_every_command(tmp_path: Path) -> None:
         (["train", "iris", "--recipe", "none.yaml"], "no such recipe"),
         (["trane", "iris"], "trane"),
         (["predict", "nowhere", "iris"], "no such run folder"),
+        (["draw", "mlp", "--outputs", "0"], "--outputs"),
         (["draw", "lenet6"], "lenet5"),
         (["draw", "lenet5", "--inputs", "32"], "lenet5"),
         (["draw", "lenet5", "--inputs", "a,b"], "--inputs"),
