@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from osler import models
     from osler.errors import InputError
-    from osler.job import train
+    from osler.job import resume, train
     from osler.names import activation, initialize, loss, metric, model, optimizer, schedule
     from osler.objectives import Classification, Regression
     from osler.recipe import Recipe
@@ -32,6 +32,7 @@ _HOMES = {
     "metric": "osler.names",
     "model": "osler.names",
     "optimizer": "osler.names",
+    "resume": "osler.job",
     "schedule": "osler.names",
     "train": "osler.job",
 }
@@ -51,6 +52,7 @@ __all__ = [
     "model",
     "models",
     "optimizer",
+    "resume",
     "schedule",
     "train",
 ]

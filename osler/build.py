@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from osler.data.augment import from_names
 from osler.data.batches import Batches, Dataset
 from osler.data.preprocess import Preprocess
 from osler.errors import InputError, unknown_name
+from osler.folder import CHECKPOINTS
 from osler.metrics import METRICS
 from osler.models import MODELS
 from osler.nn.classification_losses import (
@@ -29,10 +32,19 @@ from osler.nn.penalties import PENALTIES, Penalty, project_max_norm
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
 from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
-from osler.recipe import Named, Recipe
+from osler.recipe import CheckpointSettings, EngineSettings, Named, Recipe
 from osler.registry import Registry
 from osler.training.callbacks.callback import Callback
+from osler.training.callbacks.checkpoints import Checkpoints
+from osler.training.callbacks.early_stopping import EarlyStopping
+from osler.training.callbacks.goal import Goal
+from osler.training.callbacks.log import Log
+from osler.training.callbacks.progress import Progress
+from osler.training.engine import Engine
 from osler.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 COMPARE_CLASSES = (
     BinaryCrossEntropy,
@@ -119,6 +131,44 @@ class MaxNorm(Callback):
 
     def step(self, trainer: Trainer) -> None:
         project_max_norm(trainer.model, self.limit)
+
+
+def build_trainer(
+    recipe: Recipe, network: nn.Module, objective: Supervised, work: Path, console: Console, threads_asked: bool
+) -> tuple[Trainer, EarlyStopping]:
+    """The trainer of the recipe, which writes into the folder `work`, and the callback that keeps the best weights."""
+    settings = recipe.engine or EngineSettings.model_validate({})
+    engine = Engine(**settings.model_dump(), threads=recipe.threads if threads_asked else None)
+    goal = Goal(recipe.goal) if recipe.goal else None
+    stopping = EarlyStopping(recipe.patience or 0, monitor=f"{goal.metric}/val" if goal else "loss/val")
+    saving = (recipe.checkpoints or CheckpointSettings.model_validate({})).model_dump()
+    trainer = Trainer(
+        network,
+        objective,
+        optimizer=build_optimizer(recipe, network),
+        schedule=lambda optimizer, steps: build_schedule(recipe, optimizer, steps),
+        callbacks=[
+            *([MaxNorm(recipe.max_norm)] if recipe.max_norm else []),
+            *([goal] if goal else []),
+            stopping,
+            Log(work / "metrics.jsonl"),
+            Progress(console),
+            Checkpoints(work / CHECKPOINTS, **saving),
+        ],
+        clip_value=recipe.clip_value,
+        clip_norm=recipe.clip_norm,
+        device=recipe.device or "cpu",
+        engine=engine,
+        on_nonfinite=recipe.on_nonfinite or "stop",
+    )
+    return trainer, stopping
+
+
+def with_engine(recipe: Recipe, engine: Engine) -> Recipe:
+    """The recipe with what was measured, so that the same recipe gives the same weights."""
+    chosen = {name: value for name, value in asdict(engine).items() if name != "threads"}
+    engine_settings = EngineSettings.model_validate(chosen)
+    return recipe.model_copy(update={"engine": engine_settings, "threads": engine.threads or recipe.threads})
 
 
 def balanced(classes: tuple[str, ...], targets: np.ndarray[Any, Any]) -> dict[str, float]:

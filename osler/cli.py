@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -16,10 +16,14 @@ from osler.shelltext import (
     print_json,
     print_notes,
     print_registry,
+    print_speed,
     print_text,
     sample_shape,
     value,
 )
+
+if TYPE_CHECKING:
+    from osler.run import Run
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -59,6 +63,8 @@ def train(
     weight: Annotated[str | None, typer.Option(help="column: how much each row counts")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="column to leave out; may be repeated")] = None,
     settings: SetOption = None,
+    on_nonfinite: Annotated[str | None, typer.Option(help="a loss that is no number: stop, skip or rollback")] = None,
+    explain_speed: Annotated[bool, typer.Option(help="tell what was measured to make steps fast")] = False,
     recipe: Annotated[Path | None, typer.Option(help="a recipe file; options given here overrule it")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder (default: a new one in ./runs)")] = None,
     as_json: JsonOption = False,
@@ -80,9 +86,28 @@ def train(
         "time": time,
         "weight": weight,
         "drop": drop or None,
+        "on_nonfinite": on_nonfinite,
         **assignments(settings or []),
     }
     run = train_run(source, recipe=recipe, out=out, verbose=not as_json, **given)
+    if explain_speed and not as_json:
+        print_speed(run.record, run.recipe.to_dict()["engine"])
+    _finish(run, as_json)
+
+
+@app.command()
+def resume(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Go on with a run that was killed or interrupted, from its last checkpoint.
+
+    Example: osler resume runs/titanic
+    """
+    from osler.job import resume as resume_run
+
+    _finish(resume_run(run, verbose=not as_json), as_json)
+
+
+def _finish(run: Run, as_json: bool) -> None:
+    """What is left to say of a run, and the exit code."""
     if as_json:
         print_json({"folder": str(run.folder), **brief(run.record)})
     if run.status == "diverged":

@@ -16,14 +16,41 @@ from typing import Any
 from osler.errors import InputError
 
 MARK = "run.json"  # the file that makes a folder a run
+CHECKPOINTS = "checkpoints"  # the folder in it from which training can go on
+
+
+class NewFolder:
+    """A folder that is being written: hidden at `path`, until `show` moves it to its place."""
+
+    def __init__(self, place: Path, work: Path):
+        self.place = place
+        self.work = work
+        self.path = work / "new"
+        self.path.mkdir()
+
+    def show(self) -> Path:
+        """Lets the folder take its place, unfinished as it is; what was there waits aside until the end."""
+        if self.path != self.place:
+            _exchange(self.path, self.place, self.work / "old")
+            self.path = self.place
+        return self.path
+
+    def hide(self) -> None:
+        """Takes the folder away again, and puts back what was there."""
+        if self.path == self.place:
+            os.replace(self.place, self.work / "new")
+            self.path = self.work / "new"
+            if (self.work / "old").exists():
+                os.replace(self.work / "old", self.place)
 
 
 @contextlib.contextmanager
-def new_folder(place: Path) -> Iterator[Path]:
+def new_folder(place: Path) -> Iterator[NewFolder]:
     """A new folder to write into; at the end it takes the place of `place`, of an older run there too.
 
-    When anything fails, nothing new stays and what was there before is untouched. Raises InputError if the place cannot
-    be written to, holds something that is no run, or if the disk is full.
+    When anything fails, nothing new stays and what was there before is untouched; only a folder that has been shown
+    and holds checkpoints stays, for the work in it. Raises InputError if the place cannot be written to, holds
+    something that is no run, or if the disk is full.
     """
     place = place.absolute()
     made: list[Path] = []
@@ -39,11 +66,16 @@ def new_folder(place: Path) -> Iterator[Path]:
         _remove_empty(made)
         raise InputError(f"cannot write to {place}: {error.strerror}; choose another folder with --out") from None
     try:
-        (work / "new").mkdir()
-        yield work / "new"
-        _exchange(work / "new", place, work / "old")
+        folder = NewFolder(place, work)
+        try:
+            yield folder
+            folder.show()
+        except BaseException:
+            if not any((folder.path / CHECKPOINTS).glob("*.json")):
+                folder.hide()
+            raise
     except Exception as error:
-        if _is_full(error):
+        if is_full(error):
             raise InputError(f"the disk is full: {place} was not written; older runs are untouched") from None
         raise
     finally:
@@ -70,7 +102,7 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _is_full(error: Exception) -> bool:
+def is_full(error: Exception) -> bool:
     # Libraries that write by themselves have errors of their own, which quote the system's.
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)

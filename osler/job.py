@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
+import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,30 +22,30 @@ from torch import nn
 from osler import __version__
 from osler.advice import Facts, advise, outlying
 from osler.build import (
-    MaxNorm,
     balanced,
     build_model,
     build_objective,
-    build_optimizer,
     build_penalty,
-    build_schedule,
+    build_trainer,
     learning_batches,
     plain_batches,
+    with_engine,
     with_known_names,
 )
+from osler.data.batches import Dataset
 from osler.data.prepare import Prepared, prepare
 from osler.data.sources import open_source
 from osler.errors import InputError
 from osler.evaluation import judge
-from osler.folder import MARK, free_name, new_folder, write_json, write_text
+from osler.folder import CHECKPOINTS, MARK, free_name, new_folder, read_json, write_json, write_text
 from osler.nn.trace import layers
 from osler.recipe import Recipe
+from osler.records import Choice
 from osler.run import Run, threads
 from osler.telling import Telling
-from osler.training.callbacks.early_stopping import EarlyStopping
-from osler.training.callbacks.log import Log
-from osler.training.callbacks.progress import Progress
-from osler.training.trainer import Trainer
+from osler.training.checkpoint import CheckpointFolder
+
+UNFINISHED = ("training", "terminated", "interrupted")
 
 
 def train(
@@ -76,16 +79,54 @@ def train(
     the_recipe = with_known_names(the_recipe)
     telling = Telling(silent=not verbose)
     place = Path(out) if out is not None else free_name(Path("runs"), _stem(source))
-    with new_folder(place) as work:
-        run = _train(source, the_recipe, own, work, telling)
-    run.folder = place
+    with new_folder(place) as folder:
+        run = _train(source, the_recipe, own, folder.path, telling, show=folder.show)
     run.report()
     telling.result(run)
     return run
 
 
-def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, telling: Telling) -> Run:
-    """One run from beginning to end, written into the folder `work`."""
+def resume(folder: str | Path, source: object = None, *, model: nn.Module | None = None, verbose: bool = True) -> Run:
+    """Goes on with a run that was killed or interrupted, from its last whole checkpoint: the same weights, bit for bit.
+
+    `source`, `model`: needed where they came from memory, which a folder cannot keep; they must be the same again.
+    Raises InputError for a run that is finished, a folder that is none, and data that have changed.
+    """
+    place = Path(folder).absolute()
+    record = read_json(place / MARK)
+    if record["status"] not in UNFINISHED:
+        raise InputError(f"{place} is {record['status']}: there is nothing left to do")
+    recipe = Recipe.read(place / "recipe.yaml")
+    if model is None and record["network"]["own"]:
+        raise InputError(
+            f"{place} trains your own network ({record['network']['name']}): give a new one of the same architecture, "
+            "osler.resume(folder, model=…)"
+        )
+    source = recipe.source if source is None else source
+    if source is None:
+        raise InputError(f"{place} learns from data in memory: give them again, osler.resume(folder, source=…)")
+    telling = Telling(silent=not verbose)
+    telling.resuming(place)
+    run = _train(source, recipe, model, place, telling, begun=record)
+    run.report()
+    telling.result(run)
+    return run
+
+
+def _train(
+    source: object,
+    recipe: Recipe,
+    own: nn.Module | None,
+    work: Path,
+    telling: Telling,
+    *,
+    show: Callable[[], Path] | None = None,
+    begun: dict[str, Any] | None = None,
+) -> Run:
+    """One run from beginning to end, written into the folder `work`, which `show` moves to its place.
+
+    `begun`: the record of a run that was interrupted, to go on with.
+    """
     started = time.perf_counter()
     found = open_source(source, recipe.target, recipe.image_size)
     if recipe.source and Path(recipe.source).expanduser().exists():
@@ -98,8 +139,14 @@ def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, te
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
         )
+    print_of_data = fingerprint(data.parts["train"])
+    if begun and begun["fingerprint"] != print_of_data:
+        raise InputError(f"{found.where} has changed since {work} began: training cannot go on with other data")
     telling.data(found.where, notes)
+    threads_asked = recipe.threads is not None
     recipe, choices = advise(recipe, _facts(data, own))
+    if begun:
+        choices = [Choice(**choice) for choice in begun["choices"]]
     if recipe.class_weights == "balanced":
         targets = data.parts["train"].targets
         assert targets is not None
@@ -111,19 +158,42 @@ def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, te
         objective = build_objective(recipe, data.preprocess)
         table = _layer_table(network, data)
         telling.choices(choices)
+        record: dict[str, Any] = {
+            "osler": __version__,
+            "status": "training",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": _command(recipe, own),
+            "fingerprint": print_of_data,
+            "task": asdict(data.task),
+            "data": _described(found.where, data, notes),
+            "choices": [asdict(choice) for choice in choices],
+            "network": {
+                "name": recipe.model.name if own is None and recipe.model else type(network).__name__,
+                "own": own is not None,
+                "inputs": list(data.preprocess.shape),
+                "layers": table,
+                "parameters": sum(p.numel() for p in network.parameters()),
+            },
+            "environment": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "threads": recipe.threads,
+                "device": recipe.device,
+            },
+        }
+        # From here on the run can be resumed, whatever happens.
+        write_text(work / "recipe.yaml", recipe.to_yaml())
+        write_json(work / "preprocess.json", data.preprocess.to_json())
+        write_json(work / MARK, record)
+        work = show() if show else work
+
         objective.penalty = penalty = build_penalty(recipe)
-        stopping = EarlyStopping(recipe.patience or 0)
-        limits = [MaxNorm(recipe.max_norm)] if recipe.max_norm else []
-        trainer = Trainer(
-            network,
-            objective,
-            optimizer=build_optimizer(recipe, network),
-            schedule=lambda optimizer, steps: build_schedule(recipe, optimizer, steps),
-            callbacks=[*limits, stopping, Log(work / "metrics.jsonl"), Progress(telling.console)],
-            clip_value=recipe.clip_value,
-            clip_norm=recipe.clip_norm,
-            device=recipe.device or "cpu",
-        )
+        trainer, stopping = build_trainer(recipe, network, objective, work, telling.console, threads_asked)
+        if begun:
+            state = CheckpointFolder(work / CHECKPOINTS, tell=telling.note).latest()
+            telling.note(f"from step {state['step']}" if state else "there is no checkpoint yet: from the beginning")
+            if state:
+                trainer.load_state_dict(state)
         assert recipe.epochs is not None
         with contextlib.nullcontext() if penalty is None else penalty.watch(network):
             trainer.fit(
@@ -131,41 +201,39 @@ def _train(source: object, recipe: Recipe, own: nn.Module | None, work: Path, te
                 plain_batches(data.preprocess, data.parts["validation"], recipe.device),
                 epochs=recipe.epochs,
             )
+        record["status"] = trainer.status
+        if trainer.status == "terminated":
+            write_json(work / MARK, record)
+            telling.note(f"told to end: the state is saved, `osler resume {work}` goes on")
+            raise SystemExit(128 + signal.SIGTERM)
         held_out = plain_batches(data.preprocess, data.parts["test"], recipe.device)
         judged = judge(network, objective, held_out, data.raw["test"])
 
+    recipe = with_engine(recipe, trainer.engine)
     write_text(work / "recipe.yaml", recipe.to_yaml())
-    write_json(work / "preprocess.json", data.preprocess.to_json())
     save_model(network, str(work / "model.safetensors"))
     write_json(work / "evaluation.json", {"part": "test", **judged})
-    record = {
-        "osler": __version__,
-        "status": trainer.status,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    record |= {
         "seconds": time.perf_counter() - started,
-        "command": _command(recipe, own),
-        "task": asdict(data.task),
-        "data": _described(found.where, data, notes),
-        "choices": [asdict(choice) for choice in choices],
-        "network": {
-            "name": recipe.model.name if own is None and recipe.model else type(network).__name__,
-            "own": own is not None,
-            "inputs": list(data.preprocess.shape),
-            "layers": table,
-            "parameters": sum(p.numel() for p in network.parameters()),
-        },
+        "training_seconds": sum(row["seconds"] for row in trainer.history),
         "epochs": trainer.epoch,
         "best_epoch": stopping.best_epoch,
+        "notes": trainer.notes,
+        "speed": [asdict(measured) for measured in trainer.speed],
         "metrics": judged["metrics"],
-        "environment": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "threads": recipe.threads,
-            "device": recipe.device,
-        },
     }
+    record["environment"]["threads"] = recipe.threads
     write_json(work / MARK, record)
     return Run(work, recipe, data.preprocess, network)
+
+
+def fingerprint(data: Dataset) -> str:
+    """A checksum of encoded samples, by which a resumed run knows its data again."""
+    digest = hashlib.sha256()
+    for part in (data.inputs, data.targets, data.weights):
+        if part is not None:
+            digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _command(recipe: Recipe, own: nn.Module | None) -> str:

@@ -43,6 +43,26 @@ class Named(BaseModel):
         return f"{self.name}({options})" if options else self.name
 
 
+class EngineSettings(BaseModel):
+    """How steps are computed; what is left out is measured where there is enough to train to repay it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    precision: Literal["float32", "bfloat16"] | None = Field(None, description="of products and convolutions")
+    channels_last: bool | None = Field(None, description="pictures as (N, H, W, C) in memory")
+    compile: bool | None = Field(None, description="by torch.compile")
+    micro_batches: PositiveInt = Field(1, description="parts in which each batch is worked on, for less memory")
+    deterministic: bool = Field(False, description="the same bits on a GPU each time, for some of its speed")
+
+
+class CheckpointSettings(BaseModel):
+    """When the whole state is saved, so that `osler resume` can go on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    every: float = Field(30.0, gt=0, description="seconds")
+    every_steps: PositiveInt | None = Field(None, description="steps, instead of seconds")
+    keep: PositiveInt = Field(2, description="the last so many, beside the best")
+
+
 # Written as a list, but one name (or a position) will do.
 Names = Annotated[
     list[str], WithJsonSchema({"type": ["array", "string", "integer"], "items": {"type": ["string", "integer"]}})
@@ -87,6 +107,12 @@ class Recipe(BaseModel):
         None, description="samples a step: 1 is stochastic, all is batch gradient descent, in between mini-batch"
     )
     patience: int | None = Field(None, ge=0, description="epochs without a better validation loss; 0: never stop early")
+    goal: str | None = Field(None, description="a validation metric to stop at: accuracy>=0.99, loss<=0.1")
+    on_nonfinite: Literal["stop", "skip", "rollback"] | None = Field(
+        None, description="what to do about a loss that is no finite number"
+    )
+    engine: EngineSettings | None = Field(None, description="how steps are computed")
+    checkpoints: CheckpointSettings | None = Field(None, description="when the state is saved")
     threads: PositiveInt | None = Field(None, description="processor threads")
     device: str | None = Field(None, description="cpu, cuda …")
 
@@ -112,6 +138,8 @@ class Recipe(BaseModel):
         for (field, option), value in sorted(given, key=lambda item: bool(item[0][1])):  # the options after the names
             if field not in cls.model_fields:
                 wrong.append(str(unknown_name("recipe field", field, [*cls.model_fields, *SHORT])))
+            elif field in NESTED and option and option not in NESTED[field].model_fields:
+                wrong.append(str(unknown_name(f"setting of {field}", option, NESTED[field].model_fields)))
             else:
                 fields[field] = (
                     _with_option(fields.get(field), option, value) if option else _whole(fields, field, value)
@@ -152,14 +180,17 @@ class Recipe(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Only the fields that are set, plain values."""
-        return {
-            key: value for key, value in self.model_dump().items() if value is not None and (key, value) != ("drop", [])
-        }
+        fields = {key: value for key, value in self.model_dump().items() if value is not None}
+        for key in NESTED.keys() & fields.keys():
+            fields[key] = {setting: value for setting, value in fields[key].items() if value is not None}
+        return {key: value for key, value in fields.items() if (key, value) != ("drop", [])}
 
     def to_yaml(self) -> str:
         return write_value(self.to_dict())
 
 
+# Fields with fixed settings of their own.
+NESTED: dict[str, type[BaseModel]] = {"engine": EngineSettings, "checkpoints": CheckpointSettings}
 # Options that people give without saying what they belong to.
 SHORT = {
     "lr": "optimizer.lr",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class Batch:
     inputs: Any
     targets: Any = None
     weights: Tensor | None = None  # (N,): how much each sample counts in the loss
+    total: int | None = None  # samples of the whole step, where several processes take a part of it each
 
     def __len__(self) -> int:
         first = self.inputs
@@ -56,3 +58,48 @@ class Layer:
     outputs: tuple[int, ...]
     parameters: int
     arithmetic: str = ""  # how the output size comes about: "(32 + 2·0 − 5)/1 + 1 = 28"
+
+
+Severity = Literal["critical", "warning", "hint"]
+
+
+@dataclass(frozen=True)
+class Cure:
+    """A remedy as code: what to write instead, and, where it can be done on living objects, the function that does it."""
+
+    title: str  # one imperative sentence
+    lines: tuple[str, ...] = ()  # of a diff: "- old", "+ new"
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of a recipe: {"optimizer.lr": 0.001}
+    action: Callable[[Any], None] | None = field(default=None, repr=False, compare=False)
+
+    def patch(self) -> str:
+        """The lines to change, as a diff."""
+        return "\n".join(self.lines)
+
+    def apply(self, program: Any) -> bool:
+        """Cures `program` (an object with the attributes model, optimizer and loss) in place; False when only its author can."""
+        if self.action is None:
+            return False
+        self.action(program)
+        return True
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a training program, the numbers that prove it, and what to do about it."""
+
+    ailment: str  # an identifier of the catalogue: "double-softmax"
+    severity: Severity
+    explanation: str  # one plain sentence
+    where: tuple[str, ...] = ()  # names of modules
+    evidence: Mapping[str, Any] = field(default_factory=dict)  # what was measured
+    healthy: Mapping[str, str] = field(default_factory=dict)  # the healthy range of the same measure
+    lines: tuple[str, ...] = ()  # file:line of the user's code
+    why: str = ""  # a sentence for students
+    cures: tuple[Cure, ...] = ()
+    because: str = ""  # the ailment that this one is a consequence of
+
+    @property
+    def link(self) -> str:
+        """The page of the documentation about the ailment."""
+        return f"docs/ailments/{self.ailment}.md"

@@ -70,6 +70,21 @@ def brief(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def print_speed(record: dict[str, Any], engine: dict[str, Any]) -> None:
+    """What was tried to make the steps of a run faster, and how they were computed in the end."""
+    typer.echo("\nSpeed")
+    for tried in record["speed"]:
+        before, after, why = tried["before"], tried["after"], tried["why"]
+        times = f"{before:.3g} → {after:.3g} ms a step ({before / after:.2f} x)" if after else "does not run here"
+        verdict = "taken" if tried["taken"] else "left"
+        typer.echo(f"  {tried['what']:<24} {times}, {verdict}{why and f': {why}'}")
+    if not record["speed"]:
+        typer.echo("  nothing was tried: there is too little left to train to repay it, or all was asked for")
+    settings = ", ".join(f"{name}={value}" for name, value in engine.items())
+    typer.echo(f"  computed with {settings}, threads={record['environment']['threads']}")
+    typer.echo("  any of them can be set: --set engine.precision=float32")
+
+
 def print_text(text: Text) -> None:
     """Styled on a terminal, plain elsewhere."""
     from rich.console import Console

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from osler.records import Choice
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from osler.run import Run
@@ -27,6 +29,12 @@ class Telling:
         self.console.print(f"[bold]Data[/bold] {_plain(where)}")
         for note in notes:
             self.console.print(f"  · {_plain(note)}")
+
+    def note(self, text: str) -> None:
+        self.console.print(f"  · {_plain(text)}")
+
+    def resuming(self, place: Path) -> None:
+        self.console.print(f"[bold]Resuming[/bold] {_plain(str(place))}")
 
     def choices(self, choices: list[Choice]) -> None:
         from rich.table import Table

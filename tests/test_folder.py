@@ -25,8 +25,8 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def write_run(place: Path, text: str = "{}") -> None:
-    with new_folder(place) as work:
-        (work / MARK).write_text(text)
+    with new_folder(place) as folder:
+        (folder.path / MARK).write_text(text)
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def older(tmp_path: Path) -> Path:
 
 def test_a_new_run_appears_whole(tmp_path: Path) -> None:
     place = tmp_path / "runs" / "deep" / "one"
-    with new_folder(place) as work:
-        (work / MARK).write_text("{}")
+    with new_folder(place) as folder:
+        (folder.path / MARK).write_text("{}")
         assert not place.exists()
     assert contents(tmp_path) == {f"runs/deep/one/{MARK}": "{}"}
     assert os.listdir(place.parent) == ["one"]
@@ -79,8 +79,8 @@ class Broken(Exception):
 
 
 def fail(place: Path, error: BaseException) -> None:
-    with new_folder(place) as work:
-        (work / MARK).write_text("half")
+    with new_folder(place) as folder:
+        (folder.path / MARK).write_text("half")
         raise error
 
 
@@ -159,11 +159,11 @@ def test_a_disk_that_is_really_full(tiny_disk: Path, writer: str) -> None:
     write_run(place, '{"older": 1}')
 
     def write_too_much() -> None:
-        with new_folder(place) as work:
+        with new_folder(place) as folder:
             if writer == "text":
-                write_text(work / "big", "x" * 2**20)
+                write_text(folder.path / "big", "x" * 2**20)
             else:
-                save_file({"w": torch.zeros(2**18)}, str(work / "model.safetensors"))
+                save_file({"w": torch.zeros(2**18)}, str(folder.path / "model.safetensors"))
 
     with pytest.raises(InputError, match="the disk is full"):
         write_too_much()

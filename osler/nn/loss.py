@@ -59,6 +59,12 @@ class Loss(nn.Module):
         """What each of the single losses counts for in the mean."""
         return torch.ones_like(losses)
 
+    @torch.no_grad()
+    def divisor(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """What the mean divides the sum of the single losses by."""
+        prediction, target = self.checked(prediction, target)
+        return self.counts(prediction, target, self.compute(prediction, target, "none")).sum()
+
     def extra_repr(self) -> str:
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
 

@@ -28,11 +28,15 @@ class Turn:
     Most objectives take a single, nameless turn. Players with losses of their own (generator and discriminator, actor
     and critic) take one turn each, in order, and each has an optimizer of its own; metrics are measured on the outputs
     of the last one.
+
+    `count` of (outputs, batch) is what the loss's mean divides by, needed where that is not the number of samples: when
+    a batch is worked on in parts or by several processes, each part counts that much.
     """
 
     loss: Callable[[nn.Module, Batch], Outcome]
     parameters: Callable[[nn.Module], Iterable[nn.Parameter]]
     name: str = ""
+    count: Callable[[Any, Batch], float | Tensor] | None = None
 
 
 @runtime_checkable

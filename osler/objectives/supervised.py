@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from osler.errors import InputError
 from osler.metrics.metrics import METRICS, metric
+from osler.nn.loss import Loss
 from osler.objectives.objective import Outcome, Turn, forward
 from osler.records import Batch, Task
 
@@ -44,7 +45,7 @@ class Supervised:
         self._device = torch.device("cpu")
 
     def turns(self) -> Sequence[Turn]:
-        return [Turn(self.learn, lambda model: model.parameters())]
+        return [Turn(self.learn, lambda model: model.parameters(), count=self.count)]
 
     def learn(self, model: nn.Module, batch: Batch) -> Outcome:
         """The outcome whose loss is followed downhill: that of `evaluate`, and the penalty."""
@@ -57,6 +58,19 @@ class Supervised:
             return Outcome((self.losses(outputs, batch.targets) * batch.weights).mean(), outputs)
         self._move_to(outputs)
         return Outcome(self.criterion(outputs, self.targets(batch.targets, outputs)), outputs)
+
+    def count(self, outputs: Any, batch: Batch) -> float | Tensor:
+        """What the criterion's mean divides by: the samples, or what they count for."""
+        if batch.weights is not None:
+            return len(batch)
+        targets = self.targets(batch.targets, outputs)
+        if isinstance(self.criterion, Loss):
+            return self.criterion.divisor(outputs, targets)
+        if isinstance(self.criterion, nn.CrossEntropyLoss | nn.NLLLoss) and not targets.is_floating_point():
+            counted = targets != self.criterion.ignore_index
+            weights = self.criterion.weight
+            return (counted if weights is None else weights[targets.where(counted, 0)] * counted).sum()
+        return len(batch)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of each sample (N,)."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import itertools
 import math
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +23,28 @@ from osler.objectives.objective import Objective, Turn
 from osler.objectives.supervised import Supervised
 from osler.records import Batch
 from osler.training.callbacks.callback import Callback, as_callback
+from osler.training.engine import Engine
+from osler.training.gradients import Gradients
 from osler.training.history import History
 from osler.training.looking import looking
 from osler.training.meter import Meter, evaluate
+from osler.training.nonfinite import Guard, Policy, first_place
+from osler.training.pace import Measured, choose
+from osler.training.processes import Processes
+from osler.training.randomness import random_state, set_random_state
+from osler.training.signals import Signals
 
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
+
+
+@runtime_checkable
+class KeepsPlace(Protocol):
+    """Data that knows where in an epoch it is, like Batches."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class Trainer:
@@ -35,10 +56,12 @@ class Trainer:
     (ReduceLROnPlateau: after every epoch, with the validation loss); it moves the rate within one call of `fit`.
     `callbacks`: `Callback` objects, or functions of the trainer that are called after each epoch. `clip_value`,
     `clip_norm`: the largest entry and the largest norm of a turn's gradient. `device`: where to train (default: where
-    the model is).
+    the model is). `engine`: how to compute; what it leaves open is measured where that pays. `on_nonfinite`: what to do
+    when a loss is no finite number: "stop", "skip" the step, or "rollback" to a state some steps before.
 
-    After `fit`: `history` (a row an epoch), `status` ("finished", "stopped early", "interrupted", "diverged" when the
-    loss was no finite number, "failed" after an exception), and the model in evaluation mode.
+    After `fit`: `history` (a row an epoch), `status` ("finished", "stopped early", "interrupted", "terminated" by
+    SIGTERM, "diverged" when the loss was no finite number, "failed" after an exception), `notes` (what went wrong and
+    was put right), `engine` and `speed` (what was chosen, and measured), and the model in evaluation mode.
 
         >>> import torch
         >>> from torch.utils.data import DataLoader, TensorDataset
@@ -66,6 +89,8 @@ class Trainer:
         clip_value: float | None = None,
         clip_norm: float | None = None,
         device: torch.device | str | None = None,
+        engine: Engine | None = None,
+        on_nonfinite: Policy = "stop",
     ):
         self.device = _device(device, model)
         self.model = model.to(self.device)
@@ -76,12 +101,24 @@ class Trainer:
         self.callbacks = [as_callback(callback) for callback in callbacks]
         self.clip_value = clip_value
         self.clip_norm = clip_norm
+        self.engine = engine or Engine()
+        self.speed: list[Measured] = []  # what was tried to make steps faster, and what it gave
+        self.processes = Processes(self.device)
+        self.network = self.processes.wrap(self.model)  # what the objective calls
+        self.guard = Guard(self.model, self.optimizers, on_nonfinite)
+        self.signals = Signals()
         self.history = History()
+        self.notes: list[str] = []  # what went wrong and was put right, for people
         self.status = "new"
+        self.torn = False  # a second Ctrl-C may have fallen into a step
         self.epoch = 0  # epochs begun
+        self.batch = 0  # batches of this epoch done; 0 between epochs
         self.step = 0  # steps done
         self.epochs = 0  # epochs wanted
         self.stop_reason = ""
+        self.schedules: list[LRScheduler] = []
+        self._loaded: dict[str, Any] | None = None  # a state that the next fit goes on from
+        self._random: dict[str, Any] | None = None
 
     def stop(self, reason: str) -> None:
         """Ends training after this epoch; for callbacks."""
@@ -91,62 +128,79 @@ class Trainer:
         """Trains for so many epochs of `train`: batches that can be iterated over again (Batches, DataLoader).
 
         A batch is a `Batch`, or a tuple (inputs, targets) or (inputs, targets, weights), where inputs are a tensor, or
-        a tuple or dict of what the model takes. Another call goes on where the last one ended. Ctrl-C ends training
-        with everything kept. Raises InputError when model, objective and batches don't fit.
+        a tuple or dict of what the model takes. Another call goes on where the last one ended; after `load_state_dict`
+        the first call ends what was begun there, with the epochs planned then. Ctrl-C and SIGTERM end training after
+        the step, with everything kept. Raises InputError when model, objective and batches don't fit.
         """
         _check_data(epochs, train, validation)
+        self.train = train
+        resumed, self._loaded = self._loaded, None
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         settings = [{key: value for key, value in group.items() if key != "params"} for group in groups]
-        schedules = self._schedules(train, epochs)
-        each_step = [s for s in schedules if not isinstance(s, ReduceLROnPlateau)]
-        each_epoch = [s for s in schedules if isinstance(s, ReduceLROnPlateau)]
+        self.schedules = self._schedules(train, resumed["planned"] if resumed else epochs)
+        each_step = [s for s in self.schedules if not isinstance(s, ReduceLROnPlateau)]
+        each_epoch = [s for s in self.schedules if isinstance(s, ReduceLROnPlateau)]
         if each_epoch and validation is None:
             raise InputError("this schedule watches the validation loss, but there is no validation data: give some")
         after_step = [callback for callback in self.callbacks if type(callback).step is not Callback.step]
 
-        first_step = self.step
+        self.planned = epochs
         self.epochs = self.epoch + epochs
         self.status, self.stop_reason = "training", ""
+        self.gradients = Gradients(self.processes, self.engine, self.notes)
         self.model.train()
+        running = contextlib.ExitStack()  # the engine, once it is chosen
         try:
+            running.enter_context(self.signals)
             for callback in self.callbacks:
                 callback.begin(self)
-            while self.status == "training" and self.epoch < self.epochs and not self.stop_reason:
-                self.epoch += 1
-                started = time.perf_counter()
-                meter = Meter(self.objective, self.device)
+            if resumed:
+                self._resume(resumed)
+            first_step = self.step
+            while self.status == "training" and (self.batch or self.epoch < self.epochs) and not self.stop_reason:
+                if self.batch == 0:
+                    self.epoch += 1
+                    self.meter = Meter(self.objective, self.device)
+                    self.seconds = 0.0
+                    self.randomness = random_state()  # from which data loaders draw this epoch's order
+                started = time.perf_counter() - self.seconds
 
-                for batch in self.batches(train):
+                for batch in self.batches(self._from_here(train)):
                     if self.step == first_step:
-                        with looking(self.model):
-                            self.objective.check(self.model, batch)
+                        batch = self._settle(batch, running)
                     for turn, optimizer in zip(self.turns, self.optimizers, strict=True):
-                        outcome = turn.loss(self.model, batch)
-                        # Clears what the turns of others left on these parameters, too.
-                        optimizer.zero_grad()
-                        outcome.loss.backward()  # type: ignore[no-untyped-call]
+                        outcome = self.gradients(turn, self.network, optimizer, batch)
+                        if not self.guard.good(outcome.loss, optimizer):
+                            self._bad_step(turn, batch, outcome.loss)
+                            break
                         if self.clip_value:
                             nn.utils.clip_grad_value_(_parameters(optimizer), self.clip_value)
                         if self.clip_norm:
                             nn.utils.clip_grad_norm_(_parameters(optimizer), self.clip_norm)
                         optimizer.step()
-                        meter.add_loss(turn.name, outcome.loss, len(batch))
-                    meter.add(outcome, batch)
+                        self.meter.add_loss(turn.name, outcome.loss, len(batch))
+                    else:
+                        self.meter.add(outcome, batch)
                     for schedule in each_step:
                         schedule.step()
                     self.step += 1
+                    self.batch += 1
+                    self.seconds = time.perf_counter() - started
                     for callback in after_step:
                         callback.step(self)
+                    if self._told_to_end() or self.status != "training":
+                        break
 
-                row = {f"{name}/train": value for name, value in meter.result().items()}
-                if validation is not None:
-                    held_out = evaluate(self.model, self.objective, self.batches(validation))
-                    row |= {f"{name}/val": value for name, value in held_out.items()}
-                    for plateau in each_epoch:
-                        plateau.step(row["loss/val"])
+                if self.status == "training" and not self.guard.settle():
+                    self._bad_step(turn, batch, outcome.loss)
+                row = {} if self._told_to_end() else self._row(validation)
+                if self._told_to_end():
+                    break
+                for plateau in each_epoch:
+                    plateau.step(row["loss/val"])
+                self.batch = 0
                 lr = float(self.optimizers[0].param_groups[0]["lr"])
-                seconds = time.perf_counter() - started
-                self.history.append({"epoch": self.epoch, "step": self.step, **row, "lr": lr, "seconds": seconds})
+                self.history.append({**row, "lr": lr, "seconds": time.perf_counter() - started})
                 if not all(math.isfinite(value) for name, value in row.items() if name.startswith("loss")):
                     self.status = "diverged"
                 for callback in self.callbacks:
@@ -154,26 +208,144 @@ class Trainer:
             if self.status == "training":
                 self.status = "stopped early" if self.stop_reason else "finished"
         except KeyboardInterrupt:
-            self.status = "interrupted"
+            self.status, self.torn = "interrupted", True
         except Exception:
             self.status = "failed"
             raise
         finally:
-            for callback in self.callbacks:
+            for callback in reversed(self.callbacks):  # the last to begin is the first to end
                 callback.end(self)
+            running.close()
             self.model.eval()
-            if schedules:  # the next call's schedule begins where this one began
+            if self.schedules:  # the next call's schedule begins where this one began
                 for group, before in zip(groups, settings, strict=True):
                     group.update(before)
         return self.history
 
     def batches(self, data: Iterable[Any]) -> Iterator[Batch]:
-        """What a data loader gives, as batches on the trainer's device."""
+        """What a data loader gives, as batches on the trainer's device and in the engine's layout."""
         for item in data:
             batch = as_batch(item)
             if self.device.type != "cpu":
-                batch = Batch(*(_to(part, self.device) for part in (batch.inputs, batch.targets, batch.weights)))
-            yield batch
+                parts = (batch.inputs, batch.targets, batch.weights)
+                batch = Batch(*(_to(part, self.device) for part in parts))
+            yield replace(batch, inputs=self.engine.laid_out(batch.inputs)) if self.engine.channels_last else batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on from here as if nothing had happened; tensors are not copied."""
+        return {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.step,
+            "epochs": self.epochs,
+            "planned": self.planned,
+            "seconds": self.seconds,
+            "notes": list(self.notes),
+            "history": [dict(row) for row in self.history],
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "meter": self.meter.state_dict() if self.batch else {},
+            "data": self.train.state_dict() if isinstance(self.train, KeepsPlace) else {},
+            "epoch_random": self.randomness,
+            "random": random_state(),
+            "engine": asdict(replace(self.engine, micro_batches=self.gradients.parts)),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The next `fit`, given the same data and callbacks, ends what was begun: the same weights, bit for bit.
+
+        The engine is the state's, measured or not. Raises InputError when the state is of another training program.
+        """
+        for name in ("optimizers", "callbacks"):
+            if len(state[name]) != len(getattr(self, name)):
+                raise InputError(f"this state has {len(state[name])} {name}, the trainer {len(getattr(self, name))}")
+        self.engine = Engine(**state["engine"])
+        self._loaded = state
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
+        self.epochs, self.planned, self.seconds = state["epochs"], state["planned"], state["seconds"]
+        self.notes[:] = state["notes"]
+        self.history[:] = state["history"]
+        try:
+            self.model.load_state_dict(state["model"])
+            for name in ("optimizers", "schedules", "callbacks"):
+                for part, saved in zip(getattr(self, name), state[name], strict=True):
+                    part.load_state_dict(saved)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError(f"this state is of another training program ({' '.join(str(error).split())})") from None
+        self.meter = Meter(self.objective, self.device)
+        if self.batch:
+            self.meter.load_state_dict(state["meter"])
+        self.randomness = state["epoch_random"]
+        if isinstance(self.train, KeepsPlace):
+            self.train.load_state_dict(state["data"])
+        self._random = state["random"]
+
+    def _from_here(self, train: Iterable[Any]) -> Iterable[Any]:
+        """The batches of this epoch that are still to come."""
+        random, self._random = self._random, None
+        if random is None:
+            return train
+        if self.batch == 0 or isinstance(train, KeepsPlace):
+            set_random_state(random)
+            return train
+        # A loader that keeps no place of its own draws the same order from the same random numbers.
+        set_random_state(self.randomness)
+        rest = iter(train)
+        for _ in range(self.batch):
+            next(rest, None)
+        set_random_state(random)
+        return rest
+
+    def _settle(self, batch: Batch, running: contextlib.ExitStack) -> Batch:
+        """Checks objective, model and batch against each other, chooses the engine, and starts it."""
+        with looking(self.model):
+            self.objective.check(self.model, batch)
+        try:
+            steps = (self.epochs - self.epoch + 1) * len(self.train)  # type: ignore[arg-type]
+        except TypeError:
+            steps = 0  # nobody knows: nothing is measured
+        self.engine, self.speed = choose(
+            self.engine, self.model, self.turns, self.optimizers, batch, steps, self.processes
+        )
+        running.enter_context(self.engine.running(self.model))
+        self.gradients.engine = self.engine
+        return replace(batch, inputs=self.engine.laid_out(batch.inputs))
+
+    def _told_to_end(self) -> bool:
+        """Whether Ctrl-C or SIGTERM came, in any of the processes."""
+        heard = self.signals.received
+        if self.status == "training" and self.processes.any(heard is not None):
+            self.status = "terminated" if heard == signal.SIGTERM else "interrupted"
+        return self.status in ("terminated", "interrupted")
+
+    def _row(self, validation: Iterable[Any] | None) -> dict[str, Any]:
+        """The numbers of the epoch that ends."""
+        row = {f"{name}/train": value for name, value in self.meter.result(self.processes).items()}
+        if validation is not None:
+            unless_told = itertools.takewhile(lambda _: not self.signals.received, self.batches(validation))
+            held_out = evaluate(self.model, self.objective, unless_told, self.engine, self.processes)
+            row |= {f"{name}/val": value for name, value in held_out.items()}
+        return {"epoch": self.epoch, "step": self.step, **row}
+
+    def _bad_step(self, turn: Turn, batch: Batch, loss: Tensor) -> None:
+        """A loss or gradient that is no finite number: named, and dealt with as the guard's policy says."""
+        what = f"step {self.step + 1} of epoch {self.epoch}: the loss is {loss.item():g}"
+        if self.guard.bad == 1:
+            twin = copy.deepcopy(self.model)
+            with torch.random.fork_rng(), self.engine.autocast(self.device):
+                what += f"; first not finite: {first_place(twin, lambda: turn.loss(twin, batch).loss)}"
+        if self.guard.may_go_on():
+            self.notes.append(f"{what}; {self.guard.done()}")
+            return
+        restored = "the weights are those of a few steps before" if self.guard.restore() else "the weights are unharmed"
+        self.notes.append(f"{what}; {restored}")
+        self.meter.add_loss(turn.name, loss, len(batch))
+        self.meter.samples += len(batch)
+        self.status = "diverged"
 
     def _schedules(self, train: Iterable[Any], epochs: int) -> list[LRScheduler]:
         if self.make_schedule is None:

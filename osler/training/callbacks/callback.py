@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osler.errors import InputError
 
@@ -25,6 +25,13 @@ class Callback:
 
     def end(self, trainer: Trainer) -> None:
         """After the last epoch, also when training was interrupted or failed: `trainer.status` says which."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must hold of this callback: tensors, numbers, texts, and lists and dicts of them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from that state; called after `begin` when training is resumed."""
 
 
 class _AfterEpoch(Callback):

@@ -53,6 +53,13 @@ class EarlyStopping(Callback):
         elif 0 < self.patience <= trainer.epoch - self.waiting_since:
             trainer.stop(f"no better {self.monitor} for {self.patience} epochs")
 
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("best", "best_epoch", "weights", "first", "waiting_since")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def end(self, trainer: Trainer) -> None:
         # A network that diverged at once is better off as it was.
         weights = self.weights or (self.first if trainer.status == "diverged" else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osler.training.callbacks.callback import Callback
 
@@ -21,6 +21,13 @@ class Log(Callback):
 
     def begin(self, trainer: Trainer) -> None:
         self.path.touch()  # training may be interrupted before the first epoch ends
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"text": self.path.read_text(encoding="utf-8")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Rows written after the checkpoint come again."""
+        self.path.write_text(state["text"], encoding="utf-8")
 
     def epoch(self, trainer: Trainer) -> None:
         row = {

@@ -22,8 +22,10 @@ class Progress(Callback):
     def __init__(self, console: Console):
         self.console = console
         self.bar: Any = None
+        self.told = 0
 
     def begin(self, trainer: Trainer) -> None:
+        self.told = len(trainer.notes)
         if not self.console.is_terminal:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,6 +41,7 @@ class Progress(Callback):
         self.bar.start()
 
     def epoch(self, trainer: Trainer) -> None:
+        self._tell(trainer)
         every = math.ceil(trainer.epochs / LINES)
         if trainer.epoch == 1 or trainer.epoch % every == 0 or self._is_last(trainer):
             self.console.print(line(trainer.history[-1], trainer.epochs), highlight=False)
@@ -46,9 +49,16 @@ class Progress(Callback):
             self.bar.update(self.task, completed=trainer.epoch, epoch=min(trainer.epoch + 1, trainer.epochs))
 
     def end(self, trainer: Trainer) -> None:
+        self._tell(trainer)
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+    def _tell(self, trainer: Trainer) -> None:
+        """What went wrong since the last time, and was put right."""
+        for note in trainer.notes[self.told :]:
+            self.console.print(f"  · {note}", markup=False, highlight=False)
+        self.told = len(trainer.notes)
 
     def _is_last(self, trainer: Trainer) -> bool:
         return trainer.epoch == trainer.epochs or trainer.status != "training" or bool(trainer.stop_reason)

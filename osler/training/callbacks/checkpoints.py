@@ -1,0 +1,82 @@
+"""Checkpoints while training: so that no more than some seconds of work are ever lost."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osler.training.callbacks.callback import Callback
+from osler.training.checkpoint import CheckpointFolder
+from osler.training.history import lower_is_better
+
+if TYPE_CHECKING:
+    from osler.training.trainer import Trainer
+
+SHARE = 0.01  # of the time that copying the state may take
+
+
+class Checkpoints(Callback):
+    """Saves the trainer's whole state every so many seconds (or steps), after the best epochs, and when interrupted.
+
+    `every` seconds, default 30, or `every_steps` steps; rarer where copying the state takes more than a hundredth of
+    the time. `keep`: how many of the last; beside them the best by `monitor` is kept. Training does not wait for the
+    disk. `folder.latest()` is what `Trainer.load_state_dict` takes.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        every: float = 30.0,
+        every_steps: int | None = None,
+        keep: int = 2,
+        monitor: str = "loss/val",
+    ):
+        self.folder = CheckpointFolder(place, keep)
+        self.every = every
+        self.every_steps = every_steps
+        self.monitor = monitor
+        self.best = math.inf
+        self.saved_at = 0.0
+        self.saved_step = -1
+
+    def begin(self, trainer: Trainer) -> None:
+        self.folder.tell = trainer.notes.append
+        self.saved_at = time.monotonic()
+
+    def step(self, trainer: Trainer) -> None:
+        if self.every_steps is not None:
+            due = trainer.step % self.every_steps == 0
+        else:
+            due = time.monotonic() - self.saved_at >= self.every
+        if due and not self.folder.busy:
+            self._save(trainer)
+
+    def epoch(self, trainer: Trainer) -> None:
+        value = trainer.history[-1].get(self.monitor, math.nan)
+        value = value if lower_is_better(self.monitor) else -value
+        better = value < self.best
+        if better:
+            self.best = value
+        # A run of seconds needs none: it is as quickly begun anew.
+        if self.saved_step >= 0 and better:
+            self._save(trainer, best=True)
+
+    def end(self, trainer: Trainer) -> None:
+        if trainer.status in ("interrupted", "terminated") and not trainer.torn:
+            self._save(trainer)
+        self.folder.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = state["best"]
+
+    def _save(self, trainer: Trainer, best: bool = False) -> None:
+        began = time.monotonic()
+        self.folder.save(trainer.state_dict(), best)
+        self.saved_at = time.monotonic()
+        self.saved_step = trainer.step
+        self.every = max(self.every, (self.saved_at - began) / SHARE)

@@ -1,0 +1,185 @@
+"""How fast steps go: the choices of the engine that were left open, made by measuring a copy of the program."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import math
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from osler.objectives.objective import Turn
+from osler.records import Batch
+from osler.training.engine import Engine
+from osler.training.gradients import Gradients
+from osler.training.processes import Processes
+
+WORTH = 10.0  # seconds of training left, below which nothing is measured: short runs repeat to the last bit
+SHARE = 0.05  # of the time left that measuring may take
+GAIN = 1.1  # a choice that others can tell by the last digits has to be that much faster
+STEPS = 8  # of each measurement, the first two for warming up
+COMPILING = 60.0  # seconds that compiling may take
+OFF = 0.05  # share of the loss by which the curve of lower precision may be off
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was tried: milliseconds a step without it and with it, and what came of it."""
+
+    what: str
+    before: float
+    after: float
+    taken: bool
+    why: str = ""
+
+    def __str__(self) -> str:
+        if math.isnan(self.after):
+            return f"{self.what}: does not run here ({self.why})"
+        times = f"{self.before:.3g} → {self.after:.3g} ms a step ({self.before / self.after:.2f} x)"
+        return f"{self.what}: {times}, {'taken' if self.taken else 'left'}{self.why and f': {self.why}'}"
+
+
+def choose(
+    engine: Engine,
+    model: nn.Module,
+    turns: Sequence[Turn],
+    optimizers: Sequence[Optimizer],
+    batch: Batch,
+    steps: int,
+    processes: Processes,
+) -> tuple[Engine, list[Measured]]:
+    """The engine with every open choice made, and what was measured for it.
+
+    A copy of model and optimizers takes a few steps on `batch` in each way, where the `steps` still to be done repay
+    it; random numbers and the program itself stay as they are. Short training is done in the plain way: float32 in
+    torch's layout. Several processes don't measure, lest they choose differently.
+    """
+    plain = replace(
+        engine,
+        precision=engine.precision or "float32",
+        channels_last=bool(engine.channels_last),
+        compile=bool(engine.compile),
+    )
+    if processes.count > 1 or len(turns) > 1 or steps == 0:
+        return plain, []
+    bench = _Bench(model, turns, optimizers, batch, processes)
+    try:
+        return _try_all(plain, engine, bench, steps)
+    except Exception:  # a program that cannot be copied; its own errors come up in the step itself
+        return plain, []
+
+
+def _try_all(plain: Engine, asked: Engine, bench: _Bench, steps: int) -> tuple[Engine, list[Measured]]:
+    best, measured = plain, []
+    fastest, losses = bench.run(plain)
+    for what, change in _candidates(asked, bench):
+        left = steps * fastest - bench.seconds
+        cost = COMPILING if what == "compile" else STEPS * fastest
+        if left < WORTH or bench.seconds + cost > SHARE * steps * fastest:
+            continue
+        tried = replace(best, **change)
+        try:
+            seconds, other = bench.run(tried)
+        except Exception as error:  # whatever a compiler or a kernel may raise: this way is not open
+            measured.append(Measured(what, 1000 * fastest, math.nan, False, " ".join(str(error).split())[:120]))
+            continue
+        why = ""
+        taken = fastest / seconds >= GAIN
+        if taken and tried.precision != best.precision and not _alike(losses, other):
+            taken, why = False, f"the loss goes another way ({losses[-1]:.3g}, then {other[-1]:.3g})"
+        measured.append(Measured(what, 1000 * fastest, 1000 * seconds, taken, why))
+        if taken:
+            best, fastest = tried, seconds
+    return best, measured
+
+
+def _candidates(asked: Engine, bench: _Bench) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What to try, the surest gain first; only what was left open."""
+    cores = os.cpu_count() or 1
+    now = torch.get_num_threads()
+    if asked.threads is None and cores > 1 and bench.device.type == "cpu":
+        other = cores if now == 1 else 1
+        yield f"{other} thread{'s' if other > 1 else ''}", {"threads": other}
+    if asked.channels_last is None and bench.convolves:
+        yield "channels last", {"channels_last": True}
+    if asked.precision is None and bfloat16_is_fast(bench.device):
+        yield "bfloat16", {"precision": "bfloat16"}
+        if asked.channels_last is None and bench.convolves:
+            yield "bfloat16, channels last", {"precision": "bfloat16", "channels_last": True}
+    if asked.compile is None and can_compile(bench.device):
+        yield "compile", {"compile": True}
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether the processor or GPU computes in bfloat16 rather than imitating it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(can.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile finds what it needs: a C++ compiler, or Triton for a GPU."""
+    if device.type == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
+def _alike(losses: list[float], others: list[float]) -> bool:
+    """Whether two loss curves from the same weights on the same batch tell the same story."""
+    scale = max(map(abs, losses))
+    return all(math.isfinite(b) and abs(a - b) <= OFF * scale for a, b in zip(losses, others, strict=True))
+
+
+class _Bench:
+    """A copy of the program that takes steps on one batch."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        turns: Sequence[Turn],
+        optimizers: Sequence[Optimizer],
+        batch: Batch,
+        processes: Processes,
+    ):
+        self.program = (model, list(optimizers))
+        self.turns = turns
+        self.batch = batch
+        self.processes = processes
+        self.device = processes.device
+        self.convolves = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules())
+        self.seconds = 0.0  # spent so far
+
+    def run(self, engine: Engine) -> tuple[float, list[float]]:
+        """Seconds a step in this way, and the losses of the steps."""
+        began = time.perf_counter()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            model, optimizers = copy.deepcopy(self.program)
+            gradients = Gradients(self.processes, engine, [])
+            losses, times = [], []
+            with engine.running(model):
+                batch = replace(self.batch, inputs=engine.laid_out(self.batch.inputs))
+                for _ in range(STEPS):
+                    start = self._now()
+                    for turn, optimizer in zip(self.turns, optimizers, strict=True):
+                        outcome = gradients(turn, model, optimizer, batch)
+                        optimizer.step()
+                    times.append(self._now() - start)
+                    losses.append(outcome.loss.item())
+        self.seconds += time.perf_counter() - began
+        return statistics.median(times[2:]), losses
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()

@@ -1,0 +1,41 @@
+"""Ctrl-C and the request to end: heard at once, followed when the step is whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+HEARD = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """Within it the first Ctrl-C or SIGTERM only sets `received`; a second one interrupts at once.
+
+    Schedulers send SIGTERM some seconds before they take a machine away. Outside the main thread nothing is heard:
+    signals come to the main thread only.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in HEARD:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self.before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self.before.clear()
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
