@@ -77,7 +77,8 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     choose("epochs", lambda: _epochs(recipe, facts))
     choose("optimizer", lambda: _optimizer(recipe, facts))
     choose("schedule", lambda: _schedule(recipe))
-    for field in ("penalty", "max_norm", "clip_value"):  # not advised, but shown when asked for
+    # Not advised, but shown when asked for.
+    for field in ("penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging"):
         if getattr(recipe, field) is not None:
             choose(field, lambda: (None, ""))
     choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))

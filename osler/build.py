@@ -34,13 +34,17 @@ from osler.objectives.regression import Regression
 from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
 from osler.recipe import CheckpointSettings, EngineSettings, Named, Recipe
 from osler.registry import Registry
+from osler.training.callbacks.averaging import AVERAGING
 from osler.training.callbacks.callback import Callback
 from osler.training.callbacks.checkpoints import Checkpoints
 from osler.training.callbacks.early_stopping import EarlyStopping
+from osler.training.callbacks.freezing import Freezing
 from osler.training.callbacks.goal import Goal
 from osler.training.callbacks.log import Log
 from osler.training.callbacks.progress import Progress
+from osler.training.callbacks.tensorboard import TensorBoard
 from osler.training.engine import Engine
+from osler.training.learning_rate_range import RangeTest, find_learning_rate
 from osler.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -70,6 +74,7 @@ def with_known_names(recipe: Recipe) -> Recipe:
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
         "penalty": PENALTIES,
+        "averaging": AVERAGING,
     }
     for field, registry in registries.items():
         named: Named | None = getattr(recipe, field)
@@ -151,6 +156,7 @@ def build_trainer(
             *([MaxNorm(recipe.max_norm)] if recipe.max_norm else []),
             *([goal] if goal else []),
             stopping,
+            *_asked_for(recipe, work),
             Log(work / "metrics.jsonl"),
             Progress(console),
             Checkpoints(work / CHECKPOINTS, **saving),
@@ -162,6 +168,34 @@ def build_trainer(
         on_nonfinite=recipe.on_nonfinite or "stop",
     )
     return trainer, stopping
+
+
+def _asked_for(recipe: Recipe, work: Path) -> list[Callback]:
+    """Callbacks that are there only when the recipe names them."""
+    callbacks: list[Callback] = []
+    if recipe.freeze:
+        when = {} if recipe.unfreeze is None else recipe.unfreeze.model_dump()
+        callbacks.append(Freezing(recipe.freeze, when.get("epoch"), when.get("gradual", 0)))
+    elif recipe.unfreeze:
+        raise InputError(f"unfreeze at epoch {recipe.unfreeze.epoch}, but nothing is frozen: say freeze=backbone*")
+    if recipe.averaging:
+        callbacks.append(AVERAGING.create(recipe.averaging.name, **recipe.averaging.options))
+    if recipe.tensorboard:
+        callbacks.append(TensorBoard(work / "tensorboard"))
+    return callbacks
+
+
+def range_test(recipe: Recipe, network: nn.Module, objective: Supervised, batches: Batches) -> RangeTest:
+    """The learning-rate range test of this recipe; it changes nothing."""
+    return find_learning_rate(
+        network,
+        objective,
+        batches,
+        build_optimizer(recipe, network),
+        clip_value=recipe.clip_value,
+        clip_norm=recipe.clip_norm,
+        device=recipe.device or "cpu",
+    )
 
 
 def with_engine(recipe: Recipe, engine: Engine) -> Recipe:

@@ -64,6 +64,7 @@ def train(
     drop: Annotated[list[str] | None, typer.Option(help="column to leave out; may be repeated")] = None,
     settings: SetOption = None,
     on_nonfinite: Annotated[str | None, typer.Option(help="a loss that is no number: stop, skip or rollback")] = None,
+    find_lr: Annotated[bool, typer.Option(help="find the learning rate by a range test before training")] = False,
     explain_speed: Annotated[bool, typer.Option(help="tell what was measured to make steps fast")] = False,
     recipe: Annotated[Path | None, typer.Option(help="a recipe file; options given here overrule it")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder (default: a new one in ./runs)")] = None,
@@ -89,7 +90,7 @@ def train(
         "on_nonfinite": on_nonfinite,
         **assignments(settings or []),
     }
-    run = train_run(source, recipe=recipe, out=out, verbose=not as_json, **given)
+    run = train_run(source, recipe=recipe, out=out, verbose=not as_json, find_lr=find_lr, **given)
     if explain_speed and not as_json:
         print_speed(run.record, run.recipe.to_dict()["engine"])
     _finish(run, as_json)

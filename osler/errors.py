@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-LISTED = 40  # names that a message can hold
+LISTED = 30  # names that are shown of many
 
 
 class InputError(ValueError):

@@ -9,7 +9,7 @@ import platform
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from osler.build import (
     build_trainer,
     learning_batches,
     plain_batches,
+    range_test,
     with_engine,
     with_known_names,
 )
@@ -42,8 +43,10 @@ from osler.nn.trace import layers
 from osler.recipe import Recipe
 from osler.records import Choice
 from osler.run import Run, threads
+from osler.show.range_test import range_svg, range_text
 from osler.telling import Telling
 from osler.training.checkpoint import CheckpointFolder
+from osler.training.learning_rate_range import RangeTest
 
 UNFINISHED = ("training", "terminated", "interrupted")
 
@@ -55,6 +58,7 @@ def train(
     recipe: Recipe | str | Path | None = None,
     out: str | Path | None = None,
     verbose: bool = True,
+    find_lr: bool = False,
     **settings: Any,
 ) -> Run:
     """Trains a network on a source, says what was chosen and why, and keeps everything in a run folder.
@@ -62,7 +66,8 @@ def train(
     `source`: an embedded data set, a file or folder, a DataFrame, or a pair (inputs, targets); default: the recipe's.
     `model`: a name, or any `nn.Module` of one's own. `settings`: fields of the recipe (`target`, `epochs`, `seed`,
     `lr` …); what is left out is chosen from the data. `recipe`: a recipe or its file, overruled by `settings`.
-    `out`: the run folder (default: a new one in ./runs). Ctrl-C ends training and keeps the best weights so far.
+    `out`: the run folder (default: a new one in ./runs). `find_lr`: a learning-rate range test comes first, and its
+    suggestion is the learning rate. Ctrl-C ends training and keeps the best weights so far.
     Raises InputError for whatever cannot be used.
 
         >>> run = osler.train("iris", epochs=20)  # doctest: +SKIP
@@ -80,7 +85,8 @@ def train(
     telling = Telling(silent=not verbose)
     place = Path(out) if out is not None else free_name(Path("runs"), _stem(source))
     with new_folder(place) as folder:
-        run = _train(source, the_recipe, own, folder.path, telling, show=folder.show)
+        run = _train(source, the_recipe, own, folder.path, telling, show=folder.show, find_lr=find_lr)
+    run.folder = place
     run.report()
     telling.result(run)
     return run
@@ -122,6 +128,7 @@ def _train(
     *,
     show: Callable[[], Path] | None = None,
     begun: dict[str, Any] | None = None,
+    find_lr: bool = False,
 ) -> Run:
     """One run from beginning to end, written into the folder `work`, which `show` moves to its place.
 
@@ -157,6 +164,13 @@ def _train(
         network = build_model(recipe, data.preprocess) if own is None else own
         objective = build_objective(recipe, data.preprocess)
         table = _layer_table(network, data)
+        objective.penalty = penalty = build_penalty(recipe)
+        watching = contextlib.nullcontext if penalty is None else lambda: penalty.watch(network)
+        if find_lr:
+            with watching():
+                batches = learning_batches(recipe, data.preprocess, data.parts["train"])
+                rates = range_test(recipe, network, objective, batches)
+            recipe, choices = _with_found_rate(rates, recipe, choices, work, telling)
         telling.choices(choices)
         record: dict[str, Any] = {
             "osler": __version__,
@@ -187,7 +201,6 @@ def _train(
         write_json(work / MARK, record)
         work = show() if show else work
 
-        objective.penalty = penalty = build_penalty(recipe)
         trainer, stopping = build_trainer(recipe, network, objective, work, telling.console, threads_asked)
         if begun:
             state = CheckpointFolder(work / CHECKPOINTS, tell=telling.note).latest()
@@ -195,7 +208,7 @@ def _train(
             if state:
                 trainer.load_state_dict(state)
         assert recipe.epochs is not None
-        with contextlib.nullcontext() if penalty is None else penalty.watch(network):
+        with watching():
             trainer.fit(
                 learning_batches(recipe, data.preprocess, data.parts["train"]),
                 plain_batches(data.preprocess, data.parts["validation"], recipe.device),
@@ -225,6 +238,23 @@ def _train(
     record["environment"]["threads"] = recipe.threads
     write_json(work / MARK, record)
     return Run(work, recipe, data.preprocess, network)
+
+
+def _with_found_rate(
+    found: RangeTest, recipe: Recipe, choices: list[Choice], work: Path, telling: Telling
+) -> tuple[Recipe, list[Choice]]:
+    """The recipe with the learning rate that the range test suggests, told and drawn."""
+    telling.text(range_text(found))
+    write_text(work / "learning_rates.svg", range_svg(found))
+    if found.suggestion is None:
+        return recipe, choices
+    assert recipe.optimizer is not None
+    optimizer = recipe.optimizer.model_copy(update={"lr": float(f"{found.suggestion:.2g}")})
+    told = [
+        replace(c, chosen=str(optimizer), why=f"{c.why}; lr by the range test") if c.what == "optimizer" else c
+        for c in choices
+    ]
+    return recipe.model_copy(update={"optimizer": optimizer}), told
 
 
 def fingerprint(data: Dataset) -> str:

@@ -63,6 +63,14 @@ class CheckpointSettings(BaseModel):
     keep: PositiveInt = Field(2, description="the last so many, beside the best")
 
 
+class UnfreezeSettings(BaseModel):
+    """When frozen modules begin to learn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    epoch: PositiveInt = Field(description="the first in which they learn, counted from 1")
+    gradual: int = Field(0, ge=0, description="epochs from one layer to the next, from the last one back; 0: together")
+
+
 # Written as a list, but one name (or a position) will do.
 Names = Annotated[
     list[str], WithJsonSchema({"type": ["array", "string", "integer"], "items": {"type": ["string", "integer"]}})
@@ -107,6 +115,10 @@ class Recipe(BaseModel):
         None, description="samples a step: 1 is stochastic, all is batch gradient descent, in between mini-batch"
     )
     patience: int | None = Field(None, ge=0, description="epochs without a better validation loss; 0: never stop early")
+    freeze: Names | None = Field(None, description="modules that keep their weights, by name or pattern (backbone*)")
+    unfreeze: UnfreezeSettings | None = Field(None, description="when frozen modules begin to learn, if ever")
+    averaging: Named | None = Field(None, description="of the weights, for validation and the end: ema or swa")
+    tensorboard: bool | None = Field(None, description="write curves for TensorBoard into the run folder")
     goal: str | None = Field(None, description="a validation metric to stop at: accuracy>=0.99, loss<=0.1")
     on_nonfinite: Literal["stop", "skip", "rollback"] | None = Field(
         None, description="what to do about a loss that is no finite number"
@@ -122,7 +134,7 @@ class Recipe(BaseModel):
         """`target: a` and `drop: a` stand for lists of one (or of several, with commas)."""
         if not isinstance(value, dict):
             return value
-        lists = {key: value[key] for key in ("target", "drop", "metrics", "augment") if value.get(key) is not None}
+        lists = {key: value[key] for key in LISTS if value.get(key) is not None}
         return {**value, **{key: _listed(given, key) for key, given in lists.items()}}
 
     @classmethod
@@ -189,8 +201,13 @@ class Recipe(BaseModel):
         return write_value(self.to_dict())
 
 
+LISTS = ("target", "drop", "metrics", "augment", "freeze")
 # Fields with fixed settings of their own.
-NESTED: dict[str, type[BaseModel]] = {"engine": EngineSettings, "checkpoints": CheckpointSettings}
+NESTED: dict[str, type[BaseModel]] = {
+    "engine": EngineSettings,
+    "checkpoints": CheckpointSettings,
+    "unfreeze": UnfreezeSettings,
+}
 # Options that people give without saying what they belong to.
 SHORT = {
     "lr": "optimizer.lr",

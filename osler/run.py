@@ -41,6 +41,8 @@ def load(folder: str | Path, model: nn.Module | None = None) -> Run:
     if not place.is_dir():
         raise InputError(f"no such run folder: {str(place)!r}")
     record = read_json(place / MARK)
+    if record["status"] in ("training", "terminated"):
+        raise InputError(f"{place} is not finished: `osler resume {place}` goes on with it")
     recipe = Recipe.read(place / "recipe.yaml")
     preprocess = Preprocess.from_json(read_json(place / "preprocess.json"))
     if recipe.loss is None or (recipe.model is None and not record["network"]["own"]):

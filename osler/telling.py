@@ -33,6 +33,9 @@ class Telling:
     def note(self, text: str) -> None:
         self.console.print(f"  · {_plain(text)}")
 
+    def text(self, text: str) -> None:
+        self.console.print(f"\n{_plain(text)}")
+
     def resuming(self, place: Path) -> None:
         self.console.print(f"[bold]Resuming[/bold] {_plain(str(place))}")
 

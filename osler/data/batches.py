@@ -130,7 +130,7 @@ class Batches:
     def state_dict(self) -> dict[str, Any]:
         """Where this iteration is: to be given to `load_state_dict` of batches of the same data."""
         order = self.before if self.given else self.order.get_state()
-        return {"given": self.given, "order": order, "chance": self.chance.get_state()}
+        return {"given": self.given or self.skip, "order": order, "chance": self.chance.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The next iteration gives what is left of that epoch, bit for bit."""

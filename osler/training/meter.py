@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -69,7 +70,9 @@ class Meter:
         means = {
             f"loss_{name}" if name else "loss": loss / samples for name, loss in zip(self.losses, losses, strict=True)
         }
-        return means | {name: float(metric.compute()) for name, metric in self.metrics.items()}
+        # Nothing was measured where the first loss was not finite.
+        measured = {name: float(m.compute()) if m.update_count else math.nan for name, m in self.metrics.items()}
+        return means | measured
 
     def state_dict(self) -> dict[str, Any]:
         """What was collected so far."""

@@ -25,8 +25,8 @@ from osler.training.processes import Processes
 
 WORTH = 10.0  # seconds of training left, below which nothing is measured: short runs repeat to the last bit
 SHARE = 0.05  # of the time left that measuring may take
-GAIN = 1.1  # a choice that others can tell by the last digits has to be that much faster
-STEPS = 8  # of each measurement, the first two for warming up
+GAIN = 1.05  # less may be chance
+GLANCE, STEPS = 3, 10  # steps of a first look, and of a measurement; the first two warm up
 COMPILING = 60.0  # seconds that compiling may take
 OFF = 0.05  # share of the loss by which the curve of lower precision may be off
 
@@ -79,21 +79,22 @@ def choose(
 
 
 def _try_all(plain: Engine, asked: Engine, bench: _Bench, steps: int) -> tuple[Engine, list[Measured]]:
-    best, measured = plain, []
-    fastest, losses = bench.run(plain)
-    for what, change in _candidates(asked, bench):
-        left = steps * fastest - bench.seconds
-        cost = COMPILING if what == "compile" else STEPS * fastest
-        if left < WORTH or bench.seconds + cost > SHARE * steps * fastest:
-            continue
+    measured: list[Measured] = []
+    candidates = list(_candidates(asked, bench))
+    if not candidates or steps * bench.run(plain, GLANCE)[0] < WORTH:
+        return plain, measured
+    best, (fastest, losses) = plain, bench.run(plain)
+    for what, change in candidates:
+        cost = COMPILING if "compile" in change else STEPS * fastest
         tried = replace(best, **change)
+        if tried == best or bench.seconds + cost > SHARE * steps * fastest:
+            continue
         try:
             seconds, other = bench.run(tried)
         except Exception as error:  # whatever a compiler or a kernel may raise: this way is not open
             measured.append(Measured(what, 1000 * fastest, math.nan, False, " ".join(str(error).split())[:120]))
             continue
-        why = ""
-        taken = fastest / seconds >= GAIN
+        taken, why = fastest / seconds >= GAIN, ""
         if taken and tried.precision != best.precision and not _alike(losses, other):
             taken, why = False, f"the loss goes another way ({losses[-1]:.3g}, then {other[-1]:.3g})"
         measured.append(Measured(what, 1000 * fastest, 1000 * seconds, taken, why))
@@ -113,8 +114,6 @@ def _candidates(asked: Engine, bench: _Bench) -> Iterator[tuple[str, dict[str, A
         yield "channels last", {"channels_last": True}
     if asked.precision is None and bfloat16_is_fast(bench.device):
         yield "bfloat16", {"precision": "bfloat16"}
-        if asked.channels_last is None and bench.convolves:
-            yield "bfloat16, channels last", {"precision": "bfloat16", "channels_last": True}
     if asked.compile is None and can_compile(bench.device):
         yield "compile", {"compile": True}
 
@@ -159,7 +158,7 @@ class _Bench:
         self.convolves = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules())
         self.seconds = 0.0  # spent so far
 
-    def run(self, engine: Engine) -> tuple[float, list[float]]:
+    def run(self, engine: Engine, steps: int = STEPS) -> tuple[float, list[float]]:
         """Seconds a step in this way, and the losses of the steps."""
         began = time.perf_counter()
         devices = [self.device] if self.device.type == "cuda" else []
@@ -169,7 +168,7 @@ class _Bench:
             losses, times = [], []
             with engine.running(model):
                 batch = replace(self.batch, inputs=engine.laid_out(self.batch.inputs))
-                for _ in range(STEPS):
+                for _ in range(steps):
                     start = self._now()
                     for turn, optimizer in zip(self.turns, optimizers, strict=True):
                         outcome = gradients(turn, model, optimizer, batch)

@@ -193,18 +193,23 @@ class Trainer:
 
                 if self.status == "training" and not self.guard.settle():
                     self._bad_step(turn, batch, outcome.loss)
-                row = {} if self._told_to_end() else self._row(validation)
-                if self._told_to_end():
-                    break
-                for plateau in each_epoch:
-                    plateau.step(row["loss/val"])
-                self.batch = 0
-                lr = float(self.optimizers[0].param_groups[0]["lr"])
-                self.history.append({**row, "lr": lr, "seconds": time.perf_counter() - started})
-                if not all(math.isfinite(value) for name, value in row.items() if name.startswith("loss")):
-                    self.status = "diverged"
+                with contextlib.ExitStack() as judging:
+                    for callback in self.callbacks:
+                        judging.enter_context(callback.judging(self))
+                    row = {} if self._told_to_end() else self._row(validation)
+                    if self._told_to_end():
+                        break
+                    for plateau in each_epoch:
+                        plateau.step(row["loss/val"])
+                    self.batch = 0
+                    lr = float(self.optimizers[0].param_groups[0]["lr"])
+                    self.history.append({**row, "lr": lr, "seconds": time.perf_counter() - started})
+                    if not all(math.isfinite(value) for name, value in row.items() if name.startswith("loss")):
+                        self.status = "diverged"
+                    for callback in self.callbacks:
+                        callback.epoch(self)
                 for callback in self.callbacks:
-                    callback.epoch(self)
+                    callback.settled(self)
             if self.status == "training":
                 self.status = "stopped early" if self.stop_reason else "finished"
         except KeyboardInterrupt:

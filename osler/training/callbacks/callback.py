@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from osler.errors import InputError
@@ -20,8 +21,15 @@ class Callback:
     def step(self, trainer: Trainer) -> None:
         """After each optimizer step."""
 
+    def judging(self, trainer: Trainer) -> AbstractContextManager[None]:
+        """Around each epoch's validation and the `epoch` of all callbacks: puts into the model what is to be judged."""
+        return nullcontext()
+
     def epoch(self, trainer: Trainer) -> None:
         """After each epoch and its validation; `trainer.history[-1]` is its row."""
+
+    def settled(self, trainer: Trainer) -> None:
+        """After `epoch` of all callbacks, with the weights that learn in the model again: the time for a checkpoint."""
 
     def end(self, trainer: Trainer) -> None:
         """After the last epoch, also when training was interrupted or failed: `trainer.status` says which."""

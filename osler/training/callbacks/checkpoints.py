@@ -53,7 +53,7 @@ class Checkpoints(Callback):
         if due and not self.folder.busy:
             self._save(trainer)
 
-    def epoch(self, trainer: Trainer) -> None:
+    def settled(self, trainer: Trainer) -> None:
         value = trainer.history[-1].get(self.monitor, math.nan)
         value = value if lower_is_better(self.monitor) else -value
         better = value < self.best
