@@ -16,7 +16,9 @@ from osler.records import Choice, Task
 # Learning rate and weight decay for AdamW: batch normalisation stands large steps, LeNet-5 has nothing else against
 # overfitting than its decay, a single layer has little to overfit with.
 RATES = {"linear": (3e-2, 1e-4), "mlp": (2e-3, 1e-2), "lenet5": (3e-3, 0.1), "convnet": (5e-3, 0.02)}
+MANY_PICTURES = 20_000  # enough for a single pass to teach much
 STEPS = 3000  # a small network has about settled after so many
+HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
 
 
@@ -60,38 +62,45 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
         recipe = recipe.model_copy(update={field: value})
         choices.append(Choice(field.replace("_", " "), _shown(value), why))
 
+    many_pictures = facts.kind == "images" and facts.rows >= MANY_PICTURES
+    hurried = recipe.goal is not None and many_pictures and recipe.model is None and not facts.own_model
     choices.append(Choice("task", facts.task.kind, facts.task.why))
     if facts.own_model:
         choices.append(Choice("model", "your own network", "given"))
     else:
-        choose("model", lambda: _model(facts))
+        choose("model", lambda: _model(facts, hurried))
         choose("initialization", lambda: _initialization(recipe))
     choose("scale", lambda: _scale(facts))
     choose("loss", lambda: _loss(recipe, facts))
     if facts.task.kind != "regression":
         choose("class_weights", lambda: ("none", "every sample counts the same"))
-        choose("label_smoothing", lambda: _label_smoothing(recipe, facts))
+        choose("label_smoothing", lambda: _label_smoothing(recipe, facts, hurried))
     choose("metrics", lambda: _metrics(facts))
-    choose("batch_size", lambda: _batch_size(recipe, facts))
+    choose("batch_size", lambda: _batch_size(recipe, facts, hurried))
     choices[-1] = replace(choices[-1], why=f"{_descent(recipe)}: {choices[-1].why}")
     choose("epochs", lambda: _epochs(recipe, facts))
-    choose("optimizer", lambda: _optimizer(recipe, facts))
+    choose("optimizer", lambda: _optimizer(recipe, facts, hurried))
     choose("schedule", lambda: _schedule(recipe))
     # Not advised, but shown when asked for.
-    for field in ("penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging"):
+    for field in ("penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging", "goal"):
         if getattr(recipe, field) is not None:
             choose(field, lambda: (None, ""))
     choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))
     if facts.kind == "images":
-        choose("augment", lambda: _augment(recipe, facts))
+        choose(
+            "augment", lambda: ([], "a goal: no time lost on harder pictures") if hurried else _augment(recipe, facts)
+        )
     choose("patience", lambda: _patience(recipe))
     choose("device", lambda: (facts.accelerator, "the fastest there is"))
     choose("threads", lambda: _threads(recipe, facts))
     return recipe, choices
 
 
-def _model(facts: Facts) -> tuple[Named, str]:
+def _model(facts: Facts, hurried: bool) -> tuple[Named, str]:
     if facts.kind == "images" and min(facts.shape[1:]) >= 8:
+        if hurried:
+            small = {"name": "convnet", "width": 16, "depth": 1, "average": False}
+            return Named.model_validate(small), "pictures and a goal: a small network is there sooner"
         return Named(name="convnet"), "pictures: convolutions see the same pattern anywhere"
     features = math.prod(facts.shape)
     hidden = [64, 32] if facts.rows < 2000 else [128, 64]
@@ -139,7 +148,9 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
     }[facts.task.kind]
 
 
-def _label_smoothing(recipe: Recipe, facts: Facts) -> tuple[float, str]:
+def _label_smoothing(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[float, str]:
+    if hurried:
+        return 0.0, "a goal: the loss as it is falls fastest"
     cross_entropy = recipe.loss is not None and recipe.loss.name.endswith("cross_entropy")
     if facts.kind == "images" and facts.task.kind == "multiclass" and cross_entropy:
         return 0.1, "pictures: a network that is never quite sure generalises better"
@@ -150,10 +161,12 @@ def _metrics(facts: Facts) -> tuple[list[str], str]:
     return list(default_metrics(facts.task.kind)), "usual for this task"
 
 
-def _batch_size(recipe: Recipe, facts: Facts) -> tuple[int, str]:
+def _batch_size(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[int, str]:
     if _is(recipe, "perceptron"):
         return 1, "Rosenblatt's rule looks at one sample at a time"
     if facts.kind == "images":
+        if hurried:
+            return 128, "a goal: larger steps, fewer of them"
         return (64, "usual for pictures") if facts.rows >= 4000 else (32, "few pictures: more steps an epoch")
     size = 2 ** int(math.log2(min(max(facts.rows / 100, 16), 256)))
     return size, f"about {max(facts.rows // size, 1)} steps an epoch"
@@ -167,18 +180,20 @@ def _descent(recipe: Recipe) -> str:
 
 
 def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
+    if recipe.goal:
+        return 63, "at most: cycles of 1, 2, 4, 8, 16, 32 epochs, as few as the goal takes"
     if facts.kind == "images":
-        epochs = 6 if facts.rows >= 20000 else 20 if facts.rows >= 4000 else 40
+        epochs = 6 if facts.rows >= MANY_PICTURES else 20 if facts.rows >= 4000 else 40
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
     size = recipe.batch_size if isinstance(recipe.batch_size, int) else facts.rows
     epochs = min(max(STEPS * size // facts.rows, 15), 200)
     return epochs, f"about {epochs * math.ceil(facts.rows / size)} steps in all"
 
 
-def _optimizer(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
+def _optimizer(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
     if _is(recipe, "perceptron"):
         return Named.model_validate({"name": "sgd", "lr": 1.0}), "Rosenblatt's rule: step by the whole mistake"
-    lr, decay = RATES.get(recipe.model.name if recipe.model else "", (1e-3, 1e-2))
+    lr, decay = HURRIED if hurried else RATES.get(recipe.model.name if recipe.model else "", (1e-3, 1e-2))
     why = "Adam is a safe default; weight decay keeps weights small"
     if _is(recipe, "mlp") and facts.rows < 2000:
         decay, why = 0.2, "Adam is a safe default; strong weight decay, for there are few rows"
@@ -192,7 +207,9 @@ def _schedule(recipe: Recipe) -> tuple[Named, str]:
     return Named(name="constant"), "the learning rate as given"
 
 
-def _augment(recipe: Recipe, facts: Facts) -> tuple[list[Named], str]:
+def _augment(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[list[Named], str]:
+    if hurried:
+        return [], "a goal: no time lost on harder pictures"
     if not _is(recipe, "convnet", "lenet5"):
         return [], "for convolutional networks only"
     channels, height, width = facts.shape

@@ -170,6 +170,18 @@ def build_trainer(
     return trainer, stopping
 
 
+def fit(trainer: Trainer, recipe: Recipe, train: Batches, validation: Batches) -> None:
+    """Trains as the recipe says: for its epochs; with a goal in cycles of 1, 2, 4 … epochs, as few as it takes.
+
+    Each cycle has a schedule of its own, from warm-up to nearly 0, and is as long as all before and one more, so that
+    the goal costs at most about twice what the right number of epochs would have cost.
+    """
+    assert recipe.epochs is not None
+    while trainer.status in ("new", "finished") and trainer.epoch < recipe.epochs:
+        left = recipe.epochs - trainer.epoch
+        trainer.fit(train, validation, epochs=min(trainer.epoch + 1, left) if recipe.goal else left)
+
+
 def _asked_for(recipe: Recipe, work: Path) -> list[Callback]:
     """Callbacks that are there only when the recipe names them."""
     callbacks: list[Callback] = []

@@ -52,6 +52,8 @@ class Telling:
     def result(self, run: Run) -> None:
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items())
         self.console.print()
+        if run.record["reason"]:
+            self.note(run.record["reason"])
         self.console.print(f"[bold]{run.status.capitalize()}[/bold] in {run.record['seconds']:.1f} s{_best(run)}")
         self.console.print(f"[bold]Held out[/bold] ({run.judged['count']} samples never learned from)  {numbers}")
         self.console.print(f"[bold]Report[/bold] {_plain(str(run.folder / 'report.html'))}")

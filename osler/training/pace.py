@@ -27,6 +27,7 @@ WORTH = 10.0  # seconds of training left, below which nothing is measured: short
 SHARE = 0.05  # of the time left that measuring may take
 GAIN = 1.05  # less may be chance
 GLANCE, STEPS = 3, 10  # steps of a first look, and of a measurement; the first two warm up
+SMALLEST_PICTURE = 16  # pixels a side, from which bfloat16 is worth its conversions
 COMPILING = 60.0  # seconds that compiling may take
 OFF = 0.05  # share of the loss by which the curve of lower precision may be off
 
@@ -60,31 +61,42 @@ def choose(
     """The engine with every open choice made, and what was measured for it.
 
     A copy of model and optimizers takes a few steps on `batch` in each way, where the `steps` still to be done repay
-    it; random numbers and the program itself stay as they are. Short training is done in the plain way: float32 in
-    torch's layout. Several processes don't measure, lest they choose differently.
+    it; random numbers and the program itself stay as they are. Short training goes by rule: convolutions over pictures
+    with channels last and in bfloat16 where the device is fast at it, all else in the plain way. So do several
+    processes, which might choose differently, and several players.
     """
-    plain = replace(
-        engine,
-        precision=engine.precision or "float32",
-        channels_last=bool(engine.channels_last),
-        compile=bool(engine.compile),
-    )
+    plain = _filled(engine, pictures=False)
+    ruled = _filled(engine, _convolves_over_pictures(model, batch) and bfloat16_is_fast(processes.device))
     if processes.count > 1 or len(turns) > 1 or steps == 0:
-        return plain, []
+        return ruled, []
     bench = _Bench(model, turns, optimizers, batch, processes)
     try:
+        if not list(_candidates(engine, bench)) or steps * bench.run(ruled, GLANCE)[0] < WORTH:
+            return ruled, []
         return _try_all(plain, engine, bench, steps)
     except Exception:  # a program that cannot be copied; its own errors come up in the step itself
         return plain, []
 
 
+def _filled(engine: Engine, pictures: bool) -> Engine:
+    """The engine without open choices."""
+    return replace(
+        engine,
+        precision=engine.precision or ("bfloat16" if pictures else "float32"),
+        channels_last=pictures if engine.channels_last is None else engine.channels_last,
+        compile=bool(engine.compile),
+    )
+
+
+def _convolves_over_pictures(model: nn.Module, batch: Batch) -> bool:
+    pictures = getattr(batch.inputs, "ndim", 0) == 4 and min(batch.inputs.shape[2:]) >= SMALLEST_PICTURE
+    return pictures and any(isinstance(module, nn.Conv2d) for module in model.modules())
+
+
 def _try_all(plain: Engine, asked: Engine, bench: _Bench, steps: int) -> tuple[Engine, list[Measured]]:
     measured: list[Measured] = []
-    candidates = list(_candidates(asked, bench))
-    if not candidates or steps * bench.run(plain, GLANCE)[0] < WORTH:
-        return plain, measured
     best, (fastest, losses) = plain, bench.run(plain)
-    for what, change in candidates:
+    for what, change in _candidates(asked, bench):
         cost = COMPILING if "compile" in change else STEPS * fastest
         tried = replace(best, **change)
         if tried == best or bench.seconds + cost > SHARE * steps * fastest:
