@@ -181,7 +181,7 @@ def _descent(recipe: Recipe) -> str:
 
 def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if recipe.goal:
-        return 63, "at most: cycles of 1, 2, 4, 8, 16, 32 epochs, as few as the goal takes"
+        return 40, "at most: cycles of 1, 3, 9, 27 epochs, as few as the goal takes"
     if facts.kind == "images":
         epochs = 6 if facts.rows >= MANY_PICTURES else 20 if facts.rows >= 4000 else 40
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"

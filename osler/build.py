@@ -15,6 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from osler.data.augment import from_names
 from osler.data.batches import Batches, Dataset
 from osler.data.preprocess import Preprocess
+from osler.data.rowfiles import StreamedDataset
+from osler.data.stream import StreamedBatches, open_batches
 from osler.errors import InputError, unknown_name
 from osler.folder import CHECKPOINTS
 from osler.metrics import METRICS
@@ -170,16 +172,18 @@ def build_trainer(
     return trainer, stopping
 
 
-def fit(trainer: Trainer, recipe: Recipe, train: Batches, validation: Batches) -> None:
-    """Trains as the recipe says: for its epochs; with a goal in cycles of 1, 2, 4 … epochs, as few as it takes.
+def fit(
+    trainer: Trainer, recipe: Recipe, train: Batches | StreamedBatches, validation: Batches | StreamedBatches
+) -> None:
+    """Trains as the recipe says: for its epochs; with a goal in cycles of 1, 3, 9 … epochs, as few as it takes.
 
-    Each cycle has a schedule of its own, from warm-up to nearly 0, and is as long as all before and one more, so that
-    the goal costs at most about twice what the right number of epochs would have cost.
+    Each cycle has a schedule of its own, from warm-up to nearly 0 (warm restarts: Loshchilov and Hutter, SGDR, 2017):
+    only at its end is a network as good as it can be after so many epochs.
     """
     assert recipe.epochs is not None
     while trainer.status in ("new", "finished") and trainer.epoch < recipe.epochs:
         left = recipe.epochs - trainer.epoch
-        trainer.fit(train, validation, epochs=min(trainer.epoch + 1, left) if recipe.goal else left)
+        trainer.fit(train, validation, epochs=min(2 * trainer.epoch + 1, left) if recipe.goal else left)
 
 
 def _asked_for(recipe: Recipe, work: Path) -> list[Callback]:
@@ -197,7 +201,9 @@ def _asked_for(recipe: Recipe, work: Path) -> list[Callback]:
     return callbacks
 
 
-def range_test(recipe: Recipe, network: nn.Module, objective: Supervised, batches: Batches) -> RangeTest:
+def range_test(
+    recipe: Recipe, network: nn.Module, objective: Supervised, batches: Batches | StreamedBatches
+) -> RangeTest:
     """The learning-rate range test of this recipe; it changes nothing."""
     return find_learning_rate(
         network,
@@ -217,10 +223,9 @@ def with_engine(recipe: Recipe, engine: Engine) -> Recipe:
     return recipe.model_copy(update={"engine": engine_settings, "threads": engine.threads or recipe.threads})
 
 
-def balanced(classes: tuple[str, ...], targets: np.ndarray[Any, Any]) -> dict[str, float]:
+def balanced(classes: tuple[str, ...], counts: np.ndarray[Any, Any]) -> dict[str, float]:
     """Weights that make every class count the same: N / (C · N_c)."""
-    counts = np.bincount(targets.astype(np.int64).reshape(-1), minlength=len(classes))
-    weights = len(targets) / (len(classes) * np.maximum(counts, 1))
+    weights = counts.sum() / (len(classes) * np.maximum(counts, 1))
     return {name: float(weight) for name, weight in zip(classes, weights, strict=True)}
 
 
@@ -247,11 +252,15 @@ def build_schedule(recipe: Recipe, optimizer: Optimizer, steps: int) -> LRSchedu
     return SCHEDULES.create(recipe.schedule.name, optimizer, steps, **recipe.schedule.options)
 
 
-def learning_batches(recipe: Recipe, preprocess: Preprocess, data: Dataset) -> Batches:
+def learning_batches(
+    recipe: Recipe, preprocess: Preprocess, data: Dataset | StreamedDataset
+) -> Batches | StreamedBatches:
     """Batches to learn from: shuffled, augmented."""
+    if recipe.batch_size == "all" and isinstance(data, StreamedDataset):
+        raise InputError("batch_size all needs the data in memory, but they are larger: give a number")
     size = len(data) if recipe.batch_size == "all" else recipe.batch_size or 32
     augment = from_names(named.model_dump() for named in recipe.augment) if recipe.augment else None
-    return Batches(
+    return open_batches(
         data,
         min(size, len(data)),
         shuffle=True,
@@ -262,6 +271,8 @@ def learning_batches(recipe: Recipe, preprocess: Preprocess, data: Dataset) -> B
     )
 
 
-def plain_batches(preprocess: Preprocess, data: Dataset, device: str | torch.device | None = None) -> Batches:
+def plain_batches(
+    preprocess: Preprocess, data: Dataset | StreamedDataset, device: str | torch.device | None = None
+) -> Batches | StreamedBatches:
     """Batches to look at: in order, as they are."""
-    return Batches(data, AT_ONCE, transform=preprocess.transform(), device=device or "cpu")
+    return open_batches(data, AT_ONCE, transform=preprocess.transform(), device=device or "cpu")

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from osler.data.batches import Batches
-from osler.data.parts import Part
+from osler.data.parts import LookedUp, Part
+from osler.data.stream import StreamedBatches
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
 from osler.training.looking import looking
@@ -20,7 +21,9 @@ WORST = 12
 RESIDUALS = 2000  # so many points show in a plot what all of them would
 
 
-def judge(model: nn.Module, objective: Classification | Regression, batches: Batches, part: Part) -> dict[str, Any]:
+def judge(
+    model: nn.Module, objective: Classification | Regression, batches: Batches | StreamedBatches, part: LookedUp
+) -> dict[str, Any]:
     """The record of evaluation.json, in one pass and bounded memory.
 
     {"count", "metrics", "confusion" {"classes", "counts"} or "residuals" {"names", "target", "prediction"}, "worst"}.
@@ -56,7 +59,8 @@ def judge(model: nn.Module, objective: Classification | Regression, batches: Bat
         target, prediction = (np.concatenate(values).T.tolist() for values in zip(*points, strict=True))
         record["residuals"] = {"names": list(task.names), "target": target, "prediction": prediction}
     ranked = sorted(worst, key=lambda entry: (-entry[0], -entry[1]))
-    record["worst"] = [_shown(objective, part, -place, loss, told) for loss, place, told in ranked]
+    few = part.take(np.array([-place for _, place, _ in ranked], dtype=np.int64))
+    record["worst"] = [_shown(objective, few, i, loss, told) for i, (loss, _, told) in enumerate(ranked)]
     return record
 
 

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_model
 from torch import nn
@@ -27,6 +26,7 @@ from osler.build import (
     build_objective,
     build_penalty,
     build_trainer,
+    fit,
     learning_batches,
     plain_batches,
     range_test,
@@ -35,6 +35,7 @@ from osler.build import (
 )
 from osler.data.batches import Dataset
 from osler.data.prepare import Prepared, prepare
+from osler.data.rowfiles import StreamedDataset
 from osler.data.sources import open_source
 from osler.errors import InputError
 from osler.evaluation import judge
@@ -85,7 +86,9 @@ def train(
     telling = Telling(silent=not verbose)
     place = Path(out) if out is not None else free_name(Path("runs"), _stem(source))
     with new_folder(place) as folder:
-        run = _train(source, the_recipe, own, folder.path, telling, show=folder.show, find_lr=find_lr)
+        run = _train(
+            source, the_recipe, own, folder.path, telling, place.absolute().parent, show=folder.show, find_lr=find_lr
+        )
     run.folder = place
     run.report()
     telling.result(run)
@@ -113,7 +116,7 @@ def resume(folder: str | Path, source: object = None, *, model: nn.Module | None
         raise InputError(f"{place} learns from data in memory: give them again, osler.resume(folder, source=…)")
     telling = Telling(silent=not verbose)
     telling.resuming(place)
-    run = _train(source, recipe, model, place, telling, begun=record)
+    run = _train(source, recipe, model, place, telling, place.parent, begun=record)
     run.report()
     telling.result(run)
     return run
@@ -125,6 +128,7 @@ def _train(
     own: nn.Module | None,
     work: Path,
     telling: Telling,
+    cache: Path,
     *,
     show: Callable[[], Path] | None = None,
     begun: dict[str, Any] | None = None,
@@ -132,7 +136,7 @@ def _train(
 ) -> Run:
     """One run from beginning to end, written into the folder `work`, which `show` moves to its place.
 
-    `begun`: the record of a run that was interrupted, to go on with.
+    `begun`: the record of a run that was interrupted, to go on with. `cache`: where data larger than memory is encoded.
     """
     started = time.perf_counter()
     found = open_source(source, recipe.target, recipe.image_size)
@@ -141,7 +145,7 @@ def _train(
     notes = list(found.notes)
     scale = own is None if recipe.scale is None else recipe.scale
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
-    data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, **columns)  # type: ignore[arg-type]
+    data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, cache=cache, **columns)  # type: ignore[arg-type]
     if recipe.augment and found.kind != "images":
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
@@ -155,9 +159,9 @@ def _train(
     if begun:
         choices = [Choice(**choice) for choice in begun["choices"]]
     if recipe.class_weights == "balanced":
-        targets = data.parts["train"].targets
-        assert targets is not None
-        recipe = recipe.model_copy(update={"class_weights": balanced(data.task.classes, targets.numpy())})
+        counts = data.class_counts("train")
+        assert counts is not None
+        recipe = recipe.model_copy(update={"class_weights": balanced(data.task.classes, counts)})
 
     with threads(recipe.threads):
         torch.manual_seed(recipe.seed)
@@ -207,13 +211,10 @@ def _train(
             telling.note(f"from step {state['step']}" if state else "there is no checkpoint yet: from the beginning")
             if state:
                 trainer.load_state_dict(state)
-        assert recipe.epochs is not None
         with watching():
-            trainer.fit(
-                learning_batches(recipe, data.preprocess, data.parts["train"]),
-                plain_batches(data.preprocess, data.parts["validation"], recipe.device),
-                epochs=recipe.epochs,
-            )
+            train_batches = learning_batches(recipe, data.preprocess, data.parts["train"])
+            validation = plain_batches(data.preprocess, data.parts["validation"], recipe.device)
+            fit(trainer, recipe, train_batches, validation)
         record["status"] = trainer.status
         if trainer.status == "terminated":
             write_json(work / MARK, record)
@@ -227,6 +228,7 @@ def _train(
     save_model(network, str(work / "model.safetensors"))
     write_json(work / "evaluation.json", {"part": "test", **judged})
     record |= {
+        "reason": trainer.stop_reason,
         "seconds": time.perf_counter() - started,
         "training_seconds": sum(row["seconds"] for row in trainer.history),
         "epochs": trainer.epoch,
@@ -257,8 +259,10 @@ def _with_found_rate(
     return recipe.model_copy(update={"optimizer": optimizer}), told
 
 
-def fingerprint(data: Dataset) -> str:
+def fingerprint(data: Dataset | StreamedDataset) -> str:
     """A checksum of encoded samples, by which a resumed run knows its data again."""
+    if isinstance(data, StreamedDataset):
+        return data.checksum
     digest = hashlib.sha256()
     for part in (data.inputs, data.targets, data.weights):
         if part is not None:
@@ -285,13 +289,12 @@ def _stem(source: object) -> str:
 
 
 def _facts(data: Prepared, own: nn.Module | None) -> Facts:
-    train = data.parts["train"]
-    targets = train.targets
+    targets = data.sample("train").targets
     assert targets is not None
     return Facts(
         task=data.task,
         kind=data.preprocess.kind,
-        rows=len(train),
+        rows=len(data.parts["train"]),
         shape=data.preprocess.shape,
         outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
         own_model=own is not None,
@@ -314,15 +317,12 @@ def _layer_table(network: nn.Module, data: Prepared) -> list[dict[str, Any]]:
 def _described(where: str, data: Prepared, notes: list[str]) -> dict[str, Any]:
     """The data as the report shows it."""
     names = data.task.classes if data.task.kind in ("binary", "multiclass") else ()
-    counts: dict[str, Any] = {}
-    for part, encoded in data.parts.items():
-        if names and encoded.targets is not None:
-            counts[part] = np.bincount(encoded.targets.numpy().astype(np.int64).reshape(-1), minlength=len(names))
+    counts = {part: c for part in data.parts if (c := data.class_counts(part)) is not None}
     return {
         "source": where,
         "kind": data.preprocess.kind,
         "notes": notes,
         "parts": {name: len(part) for name, part in data.parts.items()},
-        "features": data.preprocess.describe(data.raw["train"]),
+        "features": data.describe(),
         "classes": [{"name": name, **{part: int(c[i]) for part, c in counts.items()}} for i, name in enumerate(names)],
     }

@@ -101,7 +101,8 @@ class Batches:
         return list(pairwise([*starts, len(self.data)]))
 
     def __iter__(self) -> Iterator[Batch]:
-        skip, self.skip, self.given = self.skip, 0, 0
+        skip = self.given = self.skip
+        self.skip = 0
         self.before = self.order.get_state()
         order = torch.randperm(len(self.data), generator=self.order) if self.shuffle else None
         if order is not None:
@@ -130,12 +131,13 @@ class Batches:
     def state_dict(self) -> dict[str, Any]:
         """Where this iteration is: to be given to `load_state_dict` of batches of the same data."""
         order = self.before if self.given else self.order.get_state()
-        return {"given": self.given or self.skip, "order": order, "chance": self.chance.get_state()}
+        return {"given": self.given, "order": order, "chance": self.chance.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The next iteration gives what is left of that epoch, bit for bit."""
-        self.skip = int(state["given"])
+        self.skip = self.given = int(state["given"])
         self.order.set_state(state["order"])
+        self.before = self.order.get_state()
         self.chance.set_state(state["chance"])
 
 

@@ -7,13 +7,14 @@ pickle to be used again.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from osler.data.scaling import magnitude, mean_and_deviation, standardized
-from osler.data.values import DATE_FORMATS, as_dates, as_numbers, as_texts, date_format, in_days
+from osler.data.values import DATE_FORMATS, as_dates, as_numbers, as_texts, date_format, in_days, text_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,14 +48,14 @@ class Number:
         median = float(np.median(known / unit) * unit[0])
         log = _needs_log(known)
         filled = np.where(missing, median, values)
-        mean, std = mean_and_deviation(_log(filled) if log else filled)
+        mean, std = mean_and_deviation(on_log_scale(filled) if log else filled)
         return cls(str(series.name), median, float(mean[0]), float(std[0]), log, bool(missing.any()))
 
     def encode(self, series: pd.Series[Any]) -> Floats:
         values = as_numbers(series)
         missing = np.isnan(values)
         values = np.where(missing, self.median, values)
-        scaled = standardized(_log(values) if self.log else values, self.mean, self.std)
+        scaled = standardized(on_log_scale(values) if self.log else values, self.mean, self.std)
         return np.stack([scaled, missing] if self.indicator else [scaled], axis=1).astype(np.float32)
 
     def features(self) -> list[str]:
@@ -78,10 +79,15 @@ class Category:
     def fit(cls, series: pd.Series[Any]) -> Category:
         texts = as_texts(series)
         counts = Counter(text for text in texts if text is not None)
-        enough = 5 if len(texts) >= 500 else 2
+        return cls.of_counts(str(series.name), counts, len(texts))
+
+    @classmethod
+    def of_counts(cls, name: str, counts: Mapping[str, int], rows: int) -> Category:
+        """Fitted to so many rows, of which those that are in no count are missing."""
+        enough = 5 if rows >= 500 else 2
         order = sorted(counts, key=lambda text: (-counts[text], text))[:CATEGORIES_KEPT]
         kept = sorted(text for text in order if counts[text] >= enough)
-        return cls(str(series.name), kept, len(kept) < len(counts), None in texts)
+        return cls(name, kept, len(kept) < len(counts), sum(counts.values()) < rows)
 
     def encode(self, series: pd.Series[Any]) -> Floats:
         width = len(self.features())
@@ -89,7 +95,8 @@ class Category:
         # One column too many catches what has no column of its own.
         place[None] = width - 1 if self.indicator else width
         unseen = len(self.values) if self.rare else width
-        columns = np.array([place.get(text, unseen) for text in as_texts(series)], dtype=np.int64)
+        codes, texts = text_codes(series)
+        columns = np.array([place.get(text, unseen) for text in texts], dtype=np.int64)[codes]
         encoded = np.zeros((len(columns), width + 1), dtype=np.float32)
         encoded[np.arange(len(columns)), columns] = 1
         return encoded[:, :width]
@@ -166,6 +173,6 @@ def _needs_log(known: NDArray[np.float64]) -> bool:
     return bool(known.min() >= 0 and (((known - mean) / std) ** 3).mean() > SKEWED)
 
 
-def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def on_log_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
     # Symmetric, so that a negative number in new data has a place too.
     return np.sign(values) * np.log1p(np.abs(values))

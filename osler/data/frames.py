@@ -50,6 +50,10 @@ def _tidy_column(series: pd.Series[Any]) -> pd.Series[Any]:
         return series.astype("datetime64[ns]")
     if isinstance(dtype, pd.SparseDtype):
         series = pd.Series(np.asarray(series))
+    elif isinstance(dtype, pd.StringDtype):  # each different text is looked at only once
+        codes, texts = pd.factorize(series)
+        stripped = pd.array([text.strip() or None for text in texts.tolist()], dtype=dtype)
+        return pd.Series(stripped.take(codes, allow_fill=True))
     elif dtype.kind == "O":
         cells = [(cell.strip() or None) if isinstance(cell, str) else cell for cell in series.tolist()]
         series = pd.Series(cells, dtype=dtype)

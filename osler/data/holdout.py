@@ -22,29 +22,55 @@ def hold_out(
     parts: dict[str, Part], task: Task, notes: list[str], *, group: str | None, time: str | None, seed: int
 ) -> dict[str, Part]:
     """The parts "train", "validation" and "test": those given stay, what is missing is held out from the rest."""
-    if group is not None and time is not None:
-        raise InputError(f"a split goes by group or by time, not both, but got group {group!r} and time {time!r}")
+    refuse_both(group, time)
     rest = parts.get("all", parts.get("train"))
     assert rest is not None
     held: dict[str, Part] = {name: parts[name] for name in ("validation", "test") if name in parts}
     total, needed = len(rest), 3 - len(held)
-    if total < needed:
-        raise InputError(f"{total} rows are too few: to learn, to validate and to test need at least one each")
+    refuse_too_few(total, needed)
     if group is not None:
         _check_groups(rest, group, needed, notes)
-    for name, rows in (("test", round(total * TEST_SHARE)), ("validation", _validation_rows(total))):
+    for name in ("test", "validation"):
         if name in held:
             continue
-        share = min(max(rows / len(rest), 0.01), 0.5)
+        share = held_share(name, total, len(rest))
         kept, out = split_rows(len(rest), share, seed, **_respecting(rest, task, group, time))
         held[name], rest = rest.take(out), rest.take(kept)
     raw = {"train": rest, "validation": held["validation"], "test": held["test"]}
+    notes.append(split_told(task, group, time, list(parts), {name: len(part) for name, part in raw.items()}))
+    return {name: part.without(group) if group else part for name, part in raw.items()}
+
+
+def held_share(name: str, total: int, rest: int) -> float:
+    """The share of the `rest` of `total` rows that the part takes."""
+    rows = round(total * TEST_SHARE) if name == "test" else min(round(total * VALIDATION_SHARE), VALIDATION_ROWS)
+    return min(max(rows / rest, 0.01), 0.5)
+
+
+def split_told(task: Task, group: str | None, time: str | None, given: list[str], sizes: dict[str, int]) -> str:
+    """The sentence about the split."""
     how = f"by groups of {group!r}" if group else f"in the order of {time!r}" if time else "at random"
     how += ", every class in its share" if not (group or time) and task.kind in ("binary", "multiclass") else ""
-    sizes = ", ".join(f"{len(part)} {name}" for name, part in raw.items())
-    given = "" if "all" in parts else f" ({' and '.join(parts)} as given)"
-    notes.append(f"split {how}{given}: {sizes}")
-    return {name: part.without(group) if group else part for name, part in raw.items()}
+    told = "" if "all" in given else f" ({' and '.join(given)} as given)"
+    return f"split {how}{told}: " + ", ".join(f"{count} {name}" for name, count in sizes.items())
+
+
+def refuse_both(group: str | None, time: str | None) -> None:
+    if group is not None and time is not None:
+        raise InputError(f"a split goes by group or by time, not both, but got group {group!r} and time {time!r}")
+
+
+def refuse_too_few(total: int, needed: int) -> None:
+    if total < needed:
+        raise InputError(f"{total} rows are too few: to learn, to validate and to test need at least one each")
+
+
+def refuse_few_groups(group: str, different: int, rows: int, needed: int) -> None:
+    if different < needed:
+        raise InputError(
+            f"group column {group!r} holds {different} different groups in {rows} rows: "
+            f"a split by groups needs at least {needed}, one for each part"
+        )
 
 
 def class_indices(part: Part, task: Task) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -52,20 +78,15 @@ def class_indices(part: Part, task: Task) -> np.ndarray[Any, np.dtype[np.int64]]
     return TargetEncoder(task).encode(part.targets).reshape(-1).astype(np.int64)
 
 
-def _validation_rows(total: int) -> int:
-    return min(round(total * VALIDATION_SHARE), VALIDATION_ROWS)
-
-
 def _check_groups(part: Part, group: str, needed: int, notes: list[str]) -> None:
     names = as_texts(part.column(group, "group"))
-    different = len(set(names))
-    if different < needed:
-        raise InputError(
-            f"group column {group!r} holds {different} different groups in {len(part)} rows: "
-            f"a split by groups needs at least {needed}, one for each part"
-        )
+    refuse_few_groups(group, len(set(names)), len(part), needed)
     if missing := names.count(None):
-        notes.append(f"{missing} rows have no group in {group!r}: they stay together, as a group of their own")
+        notes.append(missing_groups(missing, group))
+
+
+def missing_groups(count: int, group: str) -> str:
+    return f"{count} rows have no group in {group!r}: they stay together, as a group of their own"
 
 
 def _respecting(part: Part, task: Task, group: str | None, time: str | None) -> dict[str, Any]:

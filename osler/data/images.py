@@ -1,12 +1,16 @@
 """Pictures from files: a folder per class, or any list of files; broken ones are named, never silently skipped."""
 
+from __future__ import annotations
+
 import base64
 import io
+import math
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -40,41 +44,83 @@ def read_images(
     Files that are not whole PNG or JPEG pictures (told by their content) are left out and named in the notes. Raises
     InputError if none is left, or if the result would be larger than `limit_bytes`.
     """
+    return survey_images(paths, size, channels).read(limit_bytes)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the headers of picture files say, before any is decoded: those to read, and the shape that all get."""
+
+    asked: Sequence[Path]
+    paths: list[Path]
+    shape: tuple[int, int, int]
+    left_out: dict[Path, str]
+    notes: list[str]
+
+    @property
+    def bytes(self) -> int:
+        """What they need, decoded."""
+        return len(self.paths) * math.prod(self.shape)
+
+    def read(self, limit_bytes: int) -> tuple[Tensor, list[str], list[Path]]:
+        """All of them at once, as `read_images` says."""
+        if self.bytes > limit_bytes:
+            channels, height, width = self.shape
+            raise InputError(
+                f"{len(self.paths):,} pictures of {height}×{width} with {channels} channels need "
+                f"{self.bytes / 2**30:.2f} GiB, but at most {limit_bytes / 2**30:.2f} GiB are held in memory; choose a "
+                "smaller size or fewer pictures"
+            )
+        broken: dict[Path, str] = {}
+        pixels, places = self.decode(range(len(self.paths)), broken)
+        return pixels, self.told(broken), [self.paths[place] for place in places]
+
+    def decode(self, places: Sequence[int], broken: dict[Path, str]) -> tuple[Tensor, list[int]]:
+        """The pictures at these places, and which they are; those that are broken go to `broken`, with the reason."""
+        pixels = np.empty((len(places), *self.shape), np.uint8)
+
+        def fill(index: int) -> str | None:
+            return decode(self.paths[places[index]], pixels[index])
+
+        with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            troubles = list(pool.map(fill, range(len(places))))
+        kept: list[int] = []
+        for index, (place, trouble) in enumerate(zip(places, troubles, strict=True)):
+            if trouble is None:
+                pixels[len(kept)] = pixels[index]  # closes the gaps in place
+                kept.append(place)
+            else:
+                broken[self.paths[place]] = trouble
+        return torch.from_numpy(pixels[: len(kept)]), kept
+
+    def told(self, broken: dict[Path, str]) -> list[str]:
+        """The notes, with all files left out, those whose pixels turned out to be broken too.
+
+        Raises InputError if none is left.
+        """
+        left_out = self.left_out | broken
+        if len(broken) == len(self.paths):
+            raise _none_left(left_out)
+        in_order = {path: left_out[path] for path in self.asked if path in left_out}
+        count = f"{len(left_out):,} of {len(self.asked):,} files left out"
+        return [f"{count}: {_reasons(in_order)}", *self.notes] if left_out else self.notes
+
+
+def survey_images(
+    paths: Sequence[Path], size: int | tuple[int, int] | None = None, channels: int | None = None
+) -> Survey:
+    """Reads the headers of the files that `read_images` would read. Raises InputError if there is no picture."""
     notes: list[str] = []
     with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         headers = list(pool.map(read_header, paths))
-        left_out = {path: h for path, h in zip(paths, headers, strict=True) if isinstance(h, str)}
-        found = [(path, h) for path, h in zip(paths, headers, strict=True) if isinstance(h, Header)]
-        if not found:
-            raise _none_left(left_out)
-        height, width = _common_size([h for _, h in found], size, notes)
-        if channels is None:
-            channels = 1 if all(h.grey for _, h in found) else 3
-        needed = len(found) * channels * height * width
-        if needed > limit_bytes:
-            raise InputError(
-                f"{len(found):,} pictures of {height}×{width} with {channels} channels need {needed / 2**30:.2f} GiB, "
-                f"but at most {limit_bytes / 2**30:.2f} GiB are held in memory; choose a smaller size or fewer pictures"
-            )
-        pixels = np.empty((len(found), channels, height, width), np.uint8)
-
-        def fill(index: int) -> str | None:
-            return decode(found[index][0], pixels[index])
-
-        troubles = list(pool.map(fill, range(len(found))))
-    kept: list[Path] = []
-    for index, ((path, _), trouble) in enumerate(zip(found, troubles, strict=True)):
-        if trouble is None:
-            pixels[len(kept)] = pixels[index]  # closes the gaps in place
-            kept.append(path)
-        else:
-            left_out[path] = trouble
-    if not kept:
+    left_out = {path: h for path, h in zip(paths, headers, strict=True) if isinstance(h, str)}
+    found = [(path, h) for path, h in zip(paths, headers, strict=True) if isinstance(h, Header)]
+    if not found:
         raise _none_left(left_out)
-    if left_out:
-        in_order = {path: left_out[path] for path in paths if path in left_out}
-        notes.insert(0, f"{len(left_out):,} of {len(paths):,} files left out: {_reasons(in_order)}")
-    return torch.from_numpy(pixels[: len(kept)]), notes, kept
+    height, width = _common_size([h for _, h in found], size, notes)
+    if channels is None:
+        channels = 1 if all(h.grey for _, h in found) else 3
+    return Survey(paths, [path for path, _ in found], (channels, height, width), left_out, notes)
 
 
 def find_images(path: str | Path) -> list[Path]:
@@ -132,29 +178,66 @@ def read_image_folder(
         >>> read_image_folder("hymenoptera").parts["train"].inputs.shape  # doctest: +SKIP
         torch.Size([244, 3, 96, 96])
     """
-    root = Path(folder)
-    places = find_parts(root)
-    classes = {part: find_classes(place) for part, place in places.items()}
-    files = [(part, name, path) for part, found in classes.items() for name, paths in found.items() for path in paths]
-    if not files:
-        raise InputError(f"{root} has no pictures in class folders; put each into a folder named after its class")
-    pixels, notes, kept = read_images([path for *_, path in files], size, channels, limit_bytes=limit_bytes)
-    used = set(kept)
-    parts: dict[str, Part] = {}
-    start = 0
-    for part, place in places.items():
-        rows = [(_shown(name), _shown(path.relative_to(root))) for p, name, path in files if p == part and path in used]
-        if not rows:
-            raise InputError(f"{place} has no picture that can be read; fill it or remove it")
-        targets, names = zip(*rows, strict=True)
-        parts[part] = Part(pixels[start : start + len(rows)], np.array(targets), names)
-        start += len(rows)
-    _check_classes({part: [*map(_shown, found)] for part, found in classes.items()}, parts, places, notes)
-    if (held_out := places.get("test")) and held_out.name.lower() != "test" and "validation" not in places:
-        notes.append(f"the part {held_out.name!r} is held out to test on")
-    if beside := _beside(root, places):
-        notes.append(f"left out, because not in a class folder: {_listing(map(_shown, beside))}")
-    return Source("images", str(root), parts, notes)
+    return ImageFolder.open(folder, size, channels).read(limit_bytes)
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """A folder of pictures, a folder for each class, looked at but not read yet. `files`: (part, class, file)."""
+
+    root: Path
+    places: dict[str, Path]  # of the parts
+    classes: dict[str, list[str]]  # of each part
+    files: list[tuple[str, str, Path]]
+    survey: Survey
+
+    @classmethod
+    def open(
+        cls, folder: str | Path, size: int | tuple[int, int] | None = None, channels: int | None = None
+    ) -> ImageFolder:
+        """Raises InputError if there are no pictures."""
+        root = Path(folder)
+        places = find_parts(root)
+        found = {part: find_classes(place) for part, place in places.items()}
+        files = [(part, name, path) for part, there in found.items() for name, paths in there.items() for path in paths]
+        if not files:
+            raise InputError(f"{root} has no pictures in class folders; put each into a folder named after its class")
+        survey = survey_images([path for *_, path in files], size, channels)
+        return cls(root, places, {part: [*map(_shown, there)] for part, there in found.items()}, files, survey)
+
+    def read(self, limit_bytes: int) -> Source:
+        """All of it, as `read_image_folder` says."""
+        pixels, notes, kept = self.survey.read(limit_bytes)
+        parts = self.parts(pixels, kept)
+        self.check(parts, notes)
+        return Source("images", str(self.root), parts, notes)
+
+    def parts(self, inputs: Any, kept: Sequence[Path]) -> dict[str, Part]:
+        """The parts, of inputs that belong to the files kept."""
+        used = set(kept)
+        parts: dict[str, Part] = {}
+        start = 0
+        for part, place in self.places.items():
+            rows = [
+                (_shown(name), _shown(path.relative_to(self.root)))
+                for p, name, path in self.files
+                if p == part and path in used
+            ]
+            if not rows:
+                raise InputError(f"{place} has no picture that can be read; fill it or remove it")
+            targets, names = zip(*rows, strict=True)
+            parts[part] = Part(inputs[start : start + len(rows)], np.array(targets), names)
+            start += len(rows)
+        return parts
+
+    def check(self, parts: dict[str, Part], notes: list[str]) -> None:
+        """Each class needs a picture to learn from. What else is odd about the folders goes to `notes`."""
+        _check_classes(self.classes, parts, self.places, notes)
+        held_out = self.places.get("test")
+        if held_out and held_out.name.lower() != "test" and "validation" not in self.places:
+            notes.append(f"the part {held_out.name!r} is held out to test on")
+        if beside := _beside(self.root, self.places):
+            notes.append(f"left out, because not in a class folder: {_listing(map(_shown, beside))}")
 
 
 def _check_classes(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,79 +22,217 @@ TEXT_WORDS = 6  # more words on average, hardly ever repeated: prose
 EXACT = 2**53  # whole numbers beyond it measure nothing
 
 
+class Evidence(Protocol):
+    """What a column's kind is decided from: seen at once (`Seen`), or in pieces."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def known(self) -> int:
+        """Rows with any value."""
+
+    @property
+    def numeric(self) -> bool:
+        """Of a type of numbers."""
+
+    @property
+    def declared(self) -> bool:
+        """Said to be categories or truth values by its type."""
+
+    @property
+    def distinct(self) -> int: ...
+    @property
+    def example(self) -> str: ...
+    @property
+    def date_format(self) -> str | None: ...
+    @property
+    def slips(self) -> float:
+        """The share of known values that are no finite numbers."""
+
+    @property
+    def words(self) -> float:
+        """Words a known value, on average."""
+
+    @property
+    def finite(self) -> int:
+        """Rows with a finite number."""
+
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def odd_example(self) -> str:
+        """A known value that is no finite number."""
+
+    @property
+    def integers(self) -> bool:
+        """Of a type of whole numbers."""
+
+    @property
+    def whole_and_unique(self) -> bool:
+        """All known values are whole numbers, and different."""
+
+    def number(self) -> Number: ...
+    def category(self) -> Category: ...
+    def date(self) -> Date: ...
+
+
 def fit_column(series: pd.Series[Any], notes: list[str]) -> Column | None:
     """The fitted column, of the kind that its values show; None for one that nothing can be learned from (said).
 
     Raises InputError for prose, and for cells that hold several values, which a network for tables cannot read.
     """
-    import pandas as pd
+    refuse_cells_of_many(series)
+    return choose(Seen(series), notes)
 
+
+def refuse_cells_of_many(series: pd.Series[Any]) -> None:
     name = str(series.name)
-    known = series.dropna()
-    refuse_collections(known, f"column {name!r}", f"leave it out with --drop {name!r}")
-    if series.dtype.kind in "iuf":
-        return _number(series, notes)
-    texts = [text for text in as_texts(known) if text is not None]
-    distinct = len(set(texts))
-    if distinct == 0 or (distinct == 1 and len(known) == len(series)):
-        notes.append(f"column {name!r} left out: " + (f"always {texts[0]!r}" if texts else "empty in training rows"))
+    refuse_collections(series.dropna(), f"column {name!r}", f"leave it out with --drop {name!r}")
+
+
+def choose(column: Evidence, notes: list[str]) -> Column | None:
+    """What `fit_column` gives, from the evidence."""
+    name = column.name
+    if column.numeric:
+        return _number(column, notes)
+    if column.distinct == 0 or (column.distinct == 1 and column.known == column.rows):
+        said = f"always {column.example!r}" if column.distinct else "empty in training rows"
+        notes.append(f"column {name!r} left out: {said}")
         return None
-    form = date_format(series)
+    form = column.date_format
     if form is not None:
         if form != DATE_FORMATS[0]:
             notes.append(f"column {name!r}: dates written as {form}")
-        return Date.fit(series)
+        return column.date()
     # A few values may be written as numbers ("1", "2"), and yet the column was declared to hold categories.
-    declared = isinstance(series.dtype, pd.CategoricalDtype) or series.dtype.kind == "b"
-    slips = float(np.isnan(as_numbers(known)).mean())
-    if not declared and (slips == 0 or (slips <= SLIPS and distinct > MANY_VALUES)):
-        return _number(series, notes)
-    if distinct <= REPETITION * len(texts) or (distinct <= MANY_VALUES and distinct < len(texts)):
-        return Category.fit(series)
-    words = float(np.mean([len(text.split()) for text in texts]))
-    if words > TEXT_WORDS:
+    if not column.declared and (column.slips == 0 or (column.slips <= SLIPS and column.distinct > MANY_VALUES)):
+        return _number(column, notes)
+    repeated = column.distinct <= MANY_VALUES and column.distinct < column.known
+    if column.distinct <= REPETITION * column.known or repeated:
+        return column.category()
+    if column.words > TEXT_WORDS:
         raise InputError(
-            f"column {name!r} holds free text ({words:.0f} words a row on average): a network for tables reads "
+            f"column {name!r} holds free text ({column.words:.0f} words a row on average): a network for tables reads "
             f"numbers, categories and dates; leave it out with --drop {name!r}"
         )
-    different = f"{distinct} different values in {len(texts)} training rows"
-    if len(known) < len(series):
+    different = f"{column.distinct} different values in {column.known} training rows"
+    if column.known < column.rows:
         notes.append(f"column {name!r}: {different}, like an identifier; only whether it is known is used")
-        return Presence.fit(series)
+        return Presence(name)
     notes.append(f"column {name!r} left out: {different}, like an identifier")
     return None
 
 
-def _number(series: pd.Series[Any], notes: list[str]) -> Number | None:
-    name = str(series.name)
-    values = as_numbers(series)
-    finite = values[~np.isnan(values)]
-    if not len(finite):
+def _number(column: Evidence, notes: list[str]) -> Number | None:
+    name = column.name
+    if not column.finite:
         notes.append(f"column {name!r} left out: no number in the training rows")
         return None
-    if _is_row_number(name, series):
+    if _is_row_number(column):
         notes.append(f"column {name!r} left out: it numbers the rows (an identifier says nothing about new rows)")
         return None
-    if len(finite) == len(values) and finite.min() == finite.max():
-        notes.append(f"column {name!r} left out: always {finite[0]:g}")
+    if column.finite == column.rows and column.low == column.high:
+        notes.append(f"column {name!r} left out: always {column.low:g}")
         return None
-    odd = series[np.isnan(values) & series.notna().to_numpy()]
-    if len(odd):
-        example = as_texts(odd)[0]
-        share = f"{len(odd)} of {len(series)} values"
-        notes.append(f"column {name!r}: {share} are no finite numbers ({example!r} …) and count as missing")
-    return Number.fit(series)
+    if odd := column.known - column.finite:
+        share = f"{odd} of {column.rows} values"
+        notes.append(f"column {name!r}: {share} are no finite numbers ({column.odd_example!r} …) and count as missing")
+    return column.number()
 
 
-def _is_row_number(name: str, series: pd.Series[Any]) -> bool:
+def _is_row_number(column: Evidence) -> bool:
     """1, 2, 3 … in the order of the rows or not; or different everywhere, under a name that ends in "id" or too big."""
-    known = series.dropna()
-    values = as_numbers(known)
-    integers = series.dtype.kind in "iu"
-    if len(known) < MANY_VALUES or known.nunique() < len(known) or not (integers or (values % 1 == 0).all()):
+    if column.known < MANY_VALUES or not column.whole_and_unique:
         return False
-    low, high = float(values.min()), float(values.max())
-    if (integers and high > EXACT) or re.search(r"(?i:(^|[_\s-])(id|index)$)|(?<=[a-z])I[dD]$", name):
+    low, high = column.low, column.high
+    if (column.integers and high > EXACT) or re.search(r"(?i:(^|[_\s-])(id|index)$)|(?<=[a-z])I[dD]$", column.name):
         return True
     # Training rows are a part of all rows: gaps are to be expected, a start far from 0 is not.
-    return bool(0 <= low <= 0.05 * high and high <= 3 * len(known))
+    return bool(0 <= low <= 0.05 * high and high <= 3 * column.known)
+
+
+class Seen:
+    """The evidence of a whole column in memory."""
+
+    def __init__(self, series: pd.Series[Any]):
+        import pandas as pd
+
+        self.series = series
+        self.name = str(series.name)
+        self.rows = len(series)
+        self.numeric = series.dtype.kind in "iuf"
+        self.declared = isinstance(series.dtype, pd.CategoricalDtype) or series.dtype.kind == "b"
+        self.integers = series.dtype.kind in "iu"
+
+    @cached_property
+    def _known(self) -> pd.Series[Any]:
+        return self.series.dropna()
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [text for text in as_texts(self._known) if text is not None]
+
+    @cached_property
+    def _finite(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        values = as_numbers(self.series)
+        return values[~np.isnan(values)]
+
+    @property
+    def known(self) -> int:
+        return len(self._known)
+
+    @cached_property
+    def distinct(self) -> int:
+        return len(set(self._texts))
+
+    @property
+    def example(self) -> str:
+        return self._texts[0]
+
+    @cached_property
+    def date_format(self) -> str | None:
+        return date_format(self.series)
+
+    @cached_property
+    def slips(self) -> float:
+        return float(np.isnan(as_numbers(self._known)).mean())
+
+    @property
+    def words(self) -> float:
+        return float(np.mean([len(text.split()) for text in self._texts]))
+
+    @property
+    def finite(self) -> int:
+        return len(self._finite)
+
+    @property
+    def low(self) -> float:
+        return float(self._finite.min())
+
+    @property
+    def high(self) -> float:
+        return float(self._finite.max())
+
+    @property
+    def odd_example(self) -> str:
+        odd = self.series[np.isnan(as_numbers(self.series)) & self.series.notna().to_numpy()]
+        return str(as_texts(odd)[0])
+
+    @property
+    def whole_and_unique(self) -> bool:
+        if self._known.nunique() < len(self._known):
+            return False
+        return self.integers or bool((as_numbers(self._known) % 1 == 0).all())
+
+    def number(self) -> Number:
+        return Number.fit(self.series)
+
+    def category(self) -> Category:
+        return Category.fit(self.series)
+
+    def date(self) -> Date:
+        return Date.fit(self.series)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from osler.errors import InputError, unknown_name
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SourceKind = Literal["table", "images", "arrays"]
+
+
+class LookedUp(Protocol):
+    """Rows as they were read, in memory (`Part`) or not."""
+
+    def __len__(self) -> int: ...
+    def take(self, rows: NDArray[np.int64]) -> Part:
+        """These rows, in this order, in memory."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,9 @@ class Part:
         return replace(self, targets=pd.DataFrame({name: self.targets}))
 
     def take(self, rows: NDArray[np.int64]) -> Part:
-        """These rows of it, in this order; targets must be a DataFrame."""
-        return Part(
-            self.inputs.iloc[rows].reset_index(drop=True) if hasattr(self.inputs, "iloc") else self.inputs[rows],
-            self.targets.iloc[rows].reset_index(drop=True),
-            tuple(self.rows[i] for i in rows) if self.rows else tuple(str(i) for i in rows),
-            None if self.weights is None else self.weights[rows],
-        )
+        """These rows of it, in this order."""
+        inputs, targets, weights = (_rows_of(values, rows) for values in (self.inputs, self.targets, self.weights))
+        return Part(inputs, targets, tuple(self.row(i) for i in rows), weights)
 
     def column(self, name: str, option: str) -> pd.Series[Any]:
         """A column of a table, asked for with an option. Raises InputError where there is none of that name."""
@@ -65,6 +69,12 @@ class Part:
     def without(self, column: str) -> Part:
         """A table part without one of its columns."""
         return replace(self, inputs=self.inputs.drop(columns=column))
+
+
+def _rows_of(values: Any, rows: NDArray[np.int64]) -> Any:
+    if values is None:
+        return None
+    return values.iloc[rows].reset_index(drop=True) if hasattr(values, "iloc") else values[rows]
 
 
 @dataclass(frozen=True)

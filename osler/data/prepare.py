@@ -2,34 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from osler.data.batches import Dataset
 from osler.data.holdout import class_indices, hold_out
-from osler.data.parts import Part, Source
+from osler.data.parts import LookedUp, Part, Source
 from osler.data.preprocess import Preprocess
+from osler.data.rowfiles import Cache, StreamedDataset
 from osler.data.targets import TargetEncoder
 from osler.data.task import infer_task
 from osler.data.values import as_numbers, as_texts
 from osler.errors import InputError
 from osler.records import Task
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osler.data.largetable import LargeTable
+    from osler.data.streamimages import LargeImages
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `prepare` is told about a source."""
+
+    task: str | None
+    group: str | None
+    time: str | None
+    weight: str | None
+    drop: tuple[str, ...]
+    scale: bool
+    seed: int
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """The parts "train", "validation" and "test": as read (`raw`) and as tensors (`parts`)."""
+    """The parts "train", "validation" and "test": as read (`raw`) and encoded (`parts`), in memory or on disk.
+
+    `raw` of what is on disk has a length, and rows are looked up with `take`. `cache` holds it: `close` removes it.
+    """
 
     task: Task
     preprocess: Preprocess
-    raw: dict[str, Part]
-    parts: dict[str, Dataset]
+    raw: Mapping[str, LookedUp]
+    parts: Mapping[str, Dataset | StreamedDataset]
+    features: list[dict[str, Any]] = field(default_factory=list)
+    cache: Cache | None = None
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One record per column of a table, for people, about the training rows."""
+        train = self.raw["train"]
+        return self.preprocess.describe(train) if isinstance(train, Part) else self.features
+
+    def class_counts(self, name: str) -> NDArray[np.int64] | None:
+        """How many samples of the part each class has; None where there are no classes."""
+        if self.task.kind not in ("binary", "multiclass"):
+            return None
+        part = self.parts[name]
+        if isinstance(part, StreamedDataset):
+            return np.array(part.class_counts)
+        assert part.targets is not None
+        return np.bincount(part.targets.numpy().astype(np.int64).reshape(-1), minlength=len(self.task.classes))
+
+    def sample(self, name: str, count: int = 100_000) -> Dataset:
+        """The part where it is in memory; else so many of its samples, from all over it."""
+        part = self.parts[name]
+        return part.sample(count) if isinstance(part, StreamedDataset) else part
+
+    def close(self) -> None:
+        """Removes what was encoded to disk."""
+        if self.cache is not None:
+            self.cache.close()
 
 
 def prepare(
-    source: Source,
+    source: Source | LargeTable | LargeImages,
     notes: list[str],
     *,
     task: str | None = None,
@@ -39,12 +91,17 @@ def prepare(
     drop: Sequence[str] = (),
     scale: bool = True,
     seed: int = 0,
+    cache: Path | None = None,
 ) -> Prepared:
     """Splits the source's rows (given parts stay as they are) and fits the preprocessing on the training part.
 
     `group`, `time`, `weight` name columns of a table: rows of one group stay on one side; later rows are held out;
     how much each row counts. `drop` names columns to leave out. What was decided goes to `notes` as sentences.
+    `cache`: in which folder a source too large for the memory is encoded (default: that of temporary files); the result
+    removes what it put there when it goes, or is closed. Raises InputError if the disk has no room for it.
     """
+    if not isinstance(source, Source):
+        return _on_disk(source, notes, Options(task, group, time, weight, tuple(drop), scale, seed), cache)
     main = "all" if "all" in source.parts else "train"
     parts = {}
     for name, part in source.parts.items():
@@ -52,16 +109,35 @@ def prepare(
         if len(part) == 0 and name != main:
             continue
         parts[name] = part if weight is None else _weighted(part, weight)
-    _refuse_empty_columns(parts[main])
+    if hasattr(parts[main].inputs, "columns"):
+        columns = parts[main].inputs
+        refuse_empty_columns([name for name in columns if columns[name].isna().all()])
     # Published test files may spell their labels otherwise, so the training file decides.
     the_task = infer_task(parts[main].targets, task)
     raw = hold_out(parts, the_task, notes, group=group, time=time, seed=seed)
-    _check_classes(raw["train"], the_task, notes)
+    if the_task.kind in ("binary", "multiclass"):
+        indices = class_indices(raw["train"], the_task)
+        check_classes(np.bincount(indices, minlength=len(the_task.classes)), the_task, notes)
     targets = TargetEncoder.fit(the_task, raw["train"].targets, scale)
     preprocess = Preprocess.fit(source.kind, raw["train"], targets, scale, notes)
     # Values that are new in the held-out parts say nothing about the user's data: they were split off by us.
-    encoded = {name: preprocess.encode(part, notes if name in parts else []) for name, part in raw.items()}
+    encoded = {name: preprocess.encode(part, notes if name in parts else None) for name, part in raw.items()}
     return Prepared(the_task, preprocess, raw, encoded)
+
+
+def _on_disk(source: LargeTable | LargeImages, notes: list[str], options: Options, parent: Path | None) -> Prepared:
+    from osler.data.largetable import LargeTable
+    from osler.data.streamimages import prepare_images
+    from osler.data.streamtable import prepare_table
+
+    cache = Cache(parent)
+    try:
+        if isinstance(source, LargeTable):
+            return prepare_table(source, notes, options, cache)
+        return prepare_images(source, notes, options, cache)
+    except BaseException:
+        cache.close()
+        raise
 
 
 def _known_targets(part: Part, name: str, notes: list[str]) -> Part:
@@ -97,10 +173,7 @@ def _weighted(part: Part, column: str) -> Part:
     return replace(part.without(column), weights=weights / weights.mean())
 
 
-def _refuse_empty_columns(part: Part) -> None:
-    if not hasattr(part.inputs, "columns"):
-        return
-    empty = [name for name in part.inputs.columns if part.inputs[name].isna().all()]
+def refuse_empty_columns(empty: list[str]) -> None:
     if empty:
         options = " ".join(f"--drop {name!r}" for name in empty)
         raise InputError(
@@ -108,14 +181,11 @@ def _refuse_empty_columns(part: Part) -> None:
         )
 
 
-def _check_classes(train: Part, task: Task, notes: list[str]) -> None:
+def check_classes(counts: NDArray[np.int64], task: Task, notes: list[str]) -> None:
     """A split by groups or time may take all rows of a class away from training."""
-    if task.kind not in ("binary", "multiclass"):
-        return
-    counts = np.bincount(class_indices(train, task), minlength=len(task.classes))
     if np.count_nonzero(counts) < 2:
         only = task.classes[int(counts.argmax())]
-        raise InputError(f"after the split all {len(train)} training rows are of class {only!r}: split another way")
+        raise InputError(f"after the split all {counts.sum()} training rows are of class {only!r}: split another way")
     absent = [name for name, count in zip(task.classes, counts, strict=True) if count == 0]
     if absent:
         notes.append(f"no training row has the class {', '.join(map(repr, absent))}: it cannot be learned")

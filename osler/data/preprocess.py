@@ -31,17 +31,19 @@ class ImageEncoder:
     @classmethod
     def fit(cls, images: Tensor, scale: bool) -> ImageEncoder:
         channels, height, width = images.shape[1:]
-        if not scale:
-            return cls((channels, height, width), Standardizer(np.zeros((1, 1, 1)), np.full((1, 1, 1), 255.0)))
-        # How often each of the 256 values comes gives mean and deviation without a float copy of the pictures.
-        counts = torch.stack([torch.bincount(images[:, c].reshape(-1), minlength=256) for c in range(channels)]).numpy()
+        return cls.of_counts((channels, height, width), count_values(images) if scale else None)
+
+    @classmethod
+    def of_counts(cls, shape: tuple[int, int, int], counts: NDArray[np.int64] | None) -> ImageEncoder:
+        """Of how often each of the 256 values comes, (channels, 256): what `count_values` gives. None: not scaled."""
+        if counts is None:
+            return cls(shape, Standardizer(np.zeros((1, 1, 1)), np.full((1, 1, 1), 255.0)))
         shares, values = counts / counts.sum(axis=1, keepdims=True), np.arange(256)
         mean = shares @ values
         std = np.sqrt(((values - mean[:, None]) ** 2 * shares).sum(axis=1))
-        scaler = Standardizer(mean[:, None, None], np.where(std > 0, std, 1.0)[:, None, None])
-        return cls((channels, height, width), scaler)
+        return cls(shape, Standardizer(mean[:, None, None], np.where(std > 0, std, 1.0)[:, None, None]))
 
-    def encode(self, images: Tensor, notes: list[str]) -> Tensor:
+    def encode(self, images: Tensor, notes: list[str] | None) -> Tensor:
         if tuple(images.shape[1:]) != self.shape:
             raise InputError(
                 f"the network was trained on pictures of shape {self.shape}, but got {tuple(images.shape[1:])}"
@@ -58,6 +60,12 @@ class ImageEncoder:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> ImageEncoder:
         return cls(tuple(record["shape"]), Standardizer.from_json(record["scaler"]))
+
+
+def count_values(images: Tensor) -> NDArray[np.int64]:
+    """How often each value comes in each channel: mean and deviation without a float copy of the pictures."""
+    channels = [torch.bincount(images[:, c].reshape(-1), minlength=256) for c in range(images.shape[1])]
+    return torch.stack(channels).numpy()
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class ArrayEncoder:
         axes = tuple(range(values.ndim - 1))
         return cls(values.shape[1:], Standardizer.fit(values, axes) if scale else None, values.dtype.kind in "iu")
 
-    def encode(self, values: NDArray[Any], notes: list[str]) -> Tensor:
+    def encode(self, values: NDArray[Any], notes: list[str] | None) -> Tensor:
         if values.shape[1:] != self.shape:
             raise InputError(f"the network was trained on samples of shape {self.shape}, but got {values.shape[1:]}")
         _refuse_gaps(values)
@@ -134,8 +142,8 @@ class Preprocess:
         encoder = ImageEncoder if kind == "images" else ArrayEncoder
         return cls(kind, encoder.fit(train.inputs, scale), targets)
 
-    def encode(self, part: Part, notes: list[str]) -> Dataset:
-        """The part as tensors; targets only where the part has them."""
+    def encode(self, part: Part, notes: list[str] | None) -> Dataset:
+        """The part as tensors; targets only where the part has them. `notes` None: odd values are not counted."""
         part = part.with_target(self.targets.task.names[0])
         inputs = self.inputs.encode(part.inputs, notes)
         targets = None if part.targets is None else torch.from_numpy(self.targets.encode(part.targets))

@@ -12,7 +12,7 @@ import numpy as np
 from osler.data.arrays import pair_part
 from osler.data.frames import tidy
 from osler.data.memory import memory_limit
-from osler.data.parts import Part
+from osler.data.parts import Part, Source
 from osler.data.sources import existing, open_source
 from osler.data.tablefiles import read_table
 from osler.errors import InputError
@@ -58,6 +58,10 @@ def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Seque
     if path is not None and kind == "images":
         return _picture_rows(path, shape, notes)
     found = open_source(source, list(targets) if kind == "table" and path is not None else None)
+    if not isinstance(found, Source):
+        raise InputError(
+            f"{str(source)!r} is larger than half of the memory: give its files one by one, or a part of them"
+        )
     if found.kind != kind:
         raise InputError(f"this run was trained on {kind}, but {str(source)!r} holds a source of kind {found.kind!r}")
     notes.extend(found.notes)

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from osler.data.arrays import pair_source
 from osler.data.examples import EXAMPLES
 from osler.data.frames import tidy
-from osler.data.memory import memory_limit
+from osler.data.largetable import LargeTable, large_folder, large_table
+from osler.data.memory import LARGER, memory_limit
 from osler.data.parts import Source
-from osler.data.tablefiles import SUFFIXES, read_table
+from osler.data.tablefiles import SUFFIXES, needed_bytes, read_table
 from osler.data.tablesource import Target, folder_source, table_source, target_names
 from osler.errors import InputError, nearest, unknown_name
 
+if TYPE_CHECKING:
+    from osler.data.streamimages import LargeImages
 
-def open_source(source: object, target: Target = None, image_size: int | None = None) -> Source:
-    """Reads a source to learn from.
+
+def open_source(
+    source: object, target: Target = None, image_size: int | None = None, limit_bytes: int | None = None
+) -> Source | LargeTable | LargeImages:
+    """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
     `source`: the name of an embedded data set; a CSV, TSV or Parquet file; a folder of tables, of idx files or with one
     folder of pictures per class; a DataFrame; or a pair (inputs, targets) of arrays, tensors or DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures of a folder are brought.
+    `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.
     Raises InputError for whatever cannot be read, with the file and the cure.
     """
     notes: list[str] = []
+    limit_bytes = memory_limit() if limit_bytes is None else limit_bytes
     if hasattr(source, "columns"):
         return table_source("a DataFrame", {"all": tidy(source, "a DataFrame")}, target, notes)
     if isinstance(source, tuple | list) and len(source) == 2:
@@ -35,7 +44,9 @@ def open_source(source: object, target: Target = None, image_size: int | None = 
     if path is None:
         return _embedded(str(source), target)
     if path.is_dir():
-        return _folder(path, target, image_size)
+        return _folder(path, target, image_size, limit_bytes)
+    if needed_bytes(path) > limit_bytes:
+        return large_table(str(path), {"all": [path]}, target, notes)
     return table_source(str(path), {"all": read_table(path, notes, target_names(target))}, target, notes)
 
 
@@ -66,17 +77,24 @@ def _embedded(name: str, target: Target) -> Source:
     raise unknown_name("source: no file or folder, and no embedded data set", name, EXAMPLES)
 
 
-def _folder(folder: Path, target: Target, image_size: int | None) -> Source:
+def _folder(
+    folder: Path, target: Target, image_size: int | None, limit_bytes: int
+) -> Source | LargeTable | LargeImages:
     from osler.data.idx import find_idx, read_idx_folder
-    from osler.data.images import read_image_folder
+    from osler.data.images import ImageFolder
+    from osler.data.streamimages import LargeImages
 
     notes: list[str] = []
     tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if tables and not find_idx(folder):
-        return folder_source(folder, tables, target, notes)
+        large = sum(needed_bytes(path) for path in tables) > limit_bytes
+        return (large_folder if large else folder_source)(folder, tables, target, notes)
     if wanted := target_names(target):
         raise InputError(f"{folder} holds no tables, but the target asked for is a column: {wanted[0]!r}")
     if find_idx(folder):
         parts = read_idx_folder(folder, notes, limit_bytes=memory_limit())
         return Source("images", str(folder), parts, [f"{folder.name}: idx files of images and labels", *notes])
-    return read_image_folder(folder, size=image_size, limit_bytes=memory_limit())
+    pictures = ImageFolder.open(folder, image_size)
+    if pictures.survey.bytes > limit_bytes:
+        return LargeImages(pictures, [f"{folder.name} is {LARGER}"])
+    return pictures.read(limit_bytes)

@@ -32,44 +32,53 @@ def split_rows(
     if count < 2:
         raise InputError(f"{count} row cannot be split into a part to learn from and a part to be judged on")
     if times is not None:
-        held = np.argsort(times, kind="stable")[count - _part(count, share) :]
+        held = np.argsort(times, kind="stable")[count - held_size(count, share) :]
     elif groups is not None:
         held = _grouped(groups, share, seed)
     elif labels is not None and len(np.unique(labels)) < count:
         held = _stratified(labels, share, seed)
     else:
-        held = np.random.default_rng(seed).permutation(count)[: _part(count, share)]
+        held = np.random.default_rng(seed).permutation(count)[: held_size(count, share)]
     out = np.zeros(count, dtype=bool)
     out[held] = True
     return np.flatnonzero(~out), np.flatnonzero(out)
 
 
-def _part(count: int, share: float) -> int:
+def held_size(count: int, share: float) -> int:
     """At least one row on each side."""
     return min(max(round(count * share), 1), count - 1)
 
 
-def _stratified(labels: NDArray[Any], share: float, seed: int) -> Rows:
+def held_of_each(sizes: NDArray[np.int64], share: float) -> NDArray[np.int64]:
     """The same share of every class; leftovers of rounding go to the classes that lost most by it."""
-    random = np.random.default_rng(seed)
-    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     wanted = sizes * share
     # The last row of a class stays in training.
     taken = np.minimum(np.floor(wanted).astype(int), sizes - 1)
     room = np.minimum(sizes - 1 - taken, 1)
     order = sorted(np.flatnonzero(room), key=lambda c: (-(wanted[c] - taken[c]), c))
-    for c in order[: max(_part(len(labels), share) - int(taken.sum()), 0)]:
+    for c in order[: max(held_size(int(sizes.sum()), share) - int(taken.sum()), 0)]:
         taken[c] += 1
+    return np.asarray(taken)
+
+
+def held_groups(sizes: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    """Places of whole groups, in random order until the share is reached as nearly as possible."""
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    filled = np.cumsum(sizes[order])
+    held: NDArray[np.int64] = order[: int(np.argmin(np.abs(filled[:-1] - sizes.sum() * share))) + 1]
+    return held
+
+
+def _stratified(labels: NDArray[Any], share: float, seed: int) -> Rows:
+    random = np.random.default_rng(seed)
+    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    taken = held_of_each(sizes, share)
     held = [random.permutation(np.flatnonzero(classes == c))[:n] for c, n in enumerate(taken)]
     return np.concatenate(held)
 
 
 def _grouped(groups: NDArray[Any], share: float, seed: int) -> Rows:
-    """Whole groups in random order until the share is reached as nearly as possible."""
     names, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < 2:
         raise InputError(f"all rows belong to one group ({str(names[0])!r}): a split by groups needs at least two")
-    order = np.random.default_rng(seed).permutation(len(names))
-    filled = np.cumsum(sizes[order])
-    count = int(np.argmin(np.abs(filled[:-1] - len(groups) * share))) + 1
-    return np.flatnonzero(np.isin(members, order[:count]))
+    return np.flatnonzero(np.isin(members, held_groups(sizes, share, seed)))

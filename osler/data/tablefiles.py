@@ -1,15 +1,16 @@
-"""Reads tables from files: CSV, TSV and Parquet, as strangers write them."""
+"""Reads tables from files: CSV, TSV and Parquet, as strangers write them; whole, or in chunks that fit into memory."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from osler.data.dialect import MISSING, find_delimiter, has_decimal_commas, has_header
-from osler.data.frames import refuse_repeated
 from osler.data.memory import check_fits
+from osler.data.texttable import TextTable, text_table
 from osler.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 TABLE_BYTES = 5  # a table takes up to so many bytes in memory for each byte on disk
-SAMPLE = 1000  # rows looked at to find out whether the first one is a header
+CELL_BYTES = 24  # and for each cell: as read, split, and encoded
 
 
 def read_table(path: Path, notes: list[str], expected: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -26,17 +27,10 @@ def read_table(path: Path, notes: list[str], expected: tuple[str, ...] = ()) -> 
     `expected` are column names asked for elsewhere (the target): a first line that has one is a header.
     Raises InputError for an empty, binary or ragged file and for repeated column names, with file and line.
     """
-    suffix = path.suffix.lower()
-    if suffix not in (*SUFFIXES, ".txt", ".data"):
-        raise InputError(
-            f"{path}: files of type {suffix or 'without a suffix'} are not read; {', '.join(SUFFIXES)} are"
-        )
-    size = path.stat().st_size
-    if size == 0:
-        raise InputError(f"{path}: the file is empty")
-    check_fits(size * TABLE_BYTES, str(path))
+    _check_kind(path)
+    check_fits(needed_bytes(path), str(path))
     try:
-        frame = _read_parquet(path) if suffix == ".parquet" else _read_text(path, notes, expected)
+        frame = _read_parquet(path) if is_parquet(path) else text_table(path, notes, expected).frame()
     except OSError as error:
         raise InputError(f"{path}: not readable ({error.strerror or error})") from error
     if not len(frame):
@@ -44,105 +38,89 @@ def read_table(path: Path, notes: list[str], expected: tuple[str, ...] = ()) -> 
     return frame
 
 
+def is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def needed_bytes(path: Path) -> int:
+    """About how much memory the table takes at its most, from read to encoded."""
+    size = path.stat().st_size * TABLE_BYTES
+    if is_parquet(path):  # packed as tightly as its values allow
+        with _parquet_errors(path):
+            import pyarrow.parquet as pq
+
+            about = pq.read_metadata(path)
+            return max(size, int(about.num_rows * about.num_columns * CELL_BYTES))
+    return size
+
+
+def _check_kind(path: Path) -> None:
+    suffix = path.suffix.lower()
+    if suffix not in (*SUFFIXES, ".txt", ".data"):
+        raise InputError(
+            f"{path}: files of type {suffix or 'without a suffix'} are not read; {', '.join(SUFFIXES)} are"
+        )
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
+
+    with _parquet_errors(path):
+        # From bytes, because a path may be taken for that of a partitioned data set ("year=2020/a.parquet").
+        return pd.read_parquet(io.BytesIO(path.read_bytes()))
+
+
+@contextlib.contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
     import pyarrow
 
     try:
-        # From bytes, because a path may be taken for that of a partitioned data set ("year=2020/a.parquet").
-        return pd.read_parquet(io.BytesIO(path.read_bytes()))
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: not readable ({error.strerror or error})") from error
+    except InputError:
+        raise
     except (pyarrow.ArrowException, ValueError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
 
 
-def _read_text(path: Path, notes: list[str], expected: tuple[str, ...]) -> pd.DataFrame:
-    import pandas as pd
+@dataclass(frozen=True)
+class TableFile:
+    """A table in a file, to be read in chunks. `texts`: columns that stay as written, not numbers in some chunks."""
 
-    text = _decode(path, notes)
-    if not text.strip():
-        raise InputError(f"{path}: the file is empty")
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else find_delimiter(text)
-    rows = _first_rows(path, text, delimiter)
-    width = len(rows[0])
-    header = has_header(rows, expected)
-    if header:
-        names = [name or f"column_{i + 1}" for i, name in enumerate(rows[0])]
-        refuse_repeated(names, str(path))
-    else:
-        names = _names_beside(path, width, notes) or [f"column_{i + 1}" for i in range(width)]
-    commas = delimiter != "," and has_decimal_commas(rows)
-    if commas:
-        notes.append(f"{path.name}: numbers are written with a decimal comma")
-    try:
-        return pd.read_csv(
-            io.StringIO(text),
-            sep=delimiter,
-            header=0 if header else None,
-            names=names,
-            decimal="," if commas else ".",
-            skipinitialspace=True,
-            na_values=MISSING,
-            low_memory=False,
-            index_col=False,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        _first_rows(path, text, delimiter, strict=True)  # finds the line of a quote that is never closed
-        raise InputError(f"{path}: not a readable table ({' '.join(str(error).split())})") from error
+    path: Path
+    columns: tuple[str, ...]
+    text: TextTable | None  # None: Parquet
 
-
-def _decode(path: Path, notes: list[str]) -> str:
-    """The file's text. UTF-8 and UTF-16 (by their mark) are recognised; anything else is read as Windows-1252, said."""
-    raw = path.read_bytes()
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+    @classmethod
+    def open(cls, path: Path, notes: list[str], expected: tuple[str, ...] = ()) -> TableFile:
+        """Looks at the file: Parquet's own description, or all of a text table's rows. Raises what read_table does."""
+        _check_kind(path)
         try:
-            return raw.decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: begins like UTF-16, but byte {error.start} is not; save it as UTF-8") from error
-    if b"\0" in raw:
-        raise InputError(
-            f"{path}: this is a binary file, not a text table (byte {raw.index(0)} is zero); "
-            f"{', '.join(SUFFIXES)} are read"
-        )
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte = raw[error.start]
-        notes.append(f"{path.name} is not UTF-8 (byte 0x{byte:02x} in line {line}): read as Windows-1252")
-        return raw.decode("cp1252", errors="replace")
+            if not is_parquet(path):
+                text = text_table(path, notes, expected)
+                return cls(path, tuple(text.names), text)
+            with _parquet_errors(path):
+                import pyarrow.parquet as pq
 
+                with pq.ParquetFile(path) as file:
+                    names = file.schema_arrow.empty_table().to_pandas().columns
+                    return cls(path, tuple(str(name) for name in names), None)
+        except OSError as error:
+            raise InputError(f"{path}: not readable ({error.strerror or error})") from error
 
-def _first_rows(path: Path, text: str, delimiter: str, strict: bool = False) -> list[list[str]]:
-    """The first rows, stripped; InputError at the first row of all that has another number of fields."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=strict)
-    first: list[list[str]] = []
-    line = 1
-    try:
-        for row in rows:
-            if len(row) > 1 or (row and row[0].strip()):  # a blank line is no row
-                if first and len(row) != len(first[0]):
-                    raise InputError(
-                        f"{path}, line {line}: this row has {len(row)} fields, the first one has {len(first[0])}; "
-                        "every row needs the same number (a text that holds the delimiter goes in double quotes)"
-                    )
-                if len(first) < SAMPLE:
-                    first.append([cell.strip() for cell in row])
-            line = rows.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"{path}, line {line}: not readable as a table ({error})") from error
-    return first
+    def frames(self, rows: int, texts: Iterable[str] = ()) -> Iterator[pd.DataFrame]:
+        """The table in pieces of at most so many rows. `texts`: columns of a text table whose cells stay as written."""
+        if self.text is not None:
+            yield from self.text.frames(rows, texts)
+            return
+        with _parquet_errors(self.path):
+            import pyarrow as pa
+            import pyarrow.parquet as pq
 
-
-def _names_beside(path: Path, width: int, notes: list[str]) -> list[str] | None:
-    """Column names from the `.names` description (UCI, C4.5: "age: continuous.") next to a table without a header."""
-    for beside in sorted(path.parent.glob("*.names")):
-        attributes = []
-        for line in beside.read_text("utf-8", errors="replace").splitlines():
-            name, colon, values = line.partition(":")
-            if colon and not line.startswith("|") and values.strip().endswith("."):
-                attributes.append(name.strip())
-        if len(attributes) == width - 1 == len(set(attributes)) and "class" not in attributes:
-            notes.append(f"{path.name} has no header: columns named after {beside.name}; the last one is 'class'")
-            return [*attributes, "class"]
-    notes.append(f"{path.name} has no header: columns are named column_1 … column_{width}")
-    return None
+            # Without a buffer a whole row group, which may be the whole file, would be read at once.
+            with pq.ParquetFile(self.path, buffer_size=2**20, pre_buffer=False) as file:
+                for batch in file.iter_batches(rows):
+                    yield pa.Table.from_batches([batch]).to_pandas()

@@ -31,25 +31,40 @@ def target_names(target: Target) -> tuple[str, ...]:
 def table_source(where: str, frames: dict[str, pd.DataFrame], target: Target, notes: list[str]) -> Source:
     """A source of the parts "all", or "train" and others, with the targets apart from the rest."""
     tables = {name: tidy(frame, where if name == "all" else f"{where}, {name} part") for name, frame in frames.items()}
-    main = tables["all" if "all" in tables else "train"]
-    targets = _target_columns(list(main.columns), target_names(target), where, notes)
-    parts = {}
-    for name, table in tables.items():
-        absent = [column for column in main.columns if column not in table.columns]
+    targets, used = agree(where, {name: list(table.columns) for name, table in tables.items()}, target, notes)
+    parts = {name: Part(tables[name].drop(columns=targets), tables[name][targets]) for name in used}
+    return Source("table", where, parts if len(parts) > 1 else {"all": next(iter(parts.values()))}, notes)
+
+
+def agree(where: str, columns: dict[str, list[str]], target: Target, notes: list[str]) -> tuple[list[str], list[str]]:
+    """The target columns, and the parts that can be used: those that have all columns of the training part."""
+    main = columns["all" if "all" in columns else "train"]
+    targets = _target_columns(main, target_names(target), where, notes)
+    used = []
+    for name, there in columns.items():
+        absent = [column for column in main if column not in there]
         if set(absent) & set(targets):
             lost = next(column for column in targets if column in absent)
             notes.append(f"the {name} part has no column {lost!r}: not used (it can be predicted afterwards)")
             continue
         if absent:
-            near = nearest(absent[0], table.columns, 1)
+            near = nearest(absent[0], there, 1)
             hint = f" (is it {near[0]!r}?)" if near else ""
             raise InputError(f"{where}: the {name} part lacks the column {absent[0]!r} of the training part{hint}")
-        parts[name] = Part(table.drop(columns=targets), table[targets])
-    return Source("table", where, parts if len(parts) > 1 else {"all": next(iter(parts.values()))}, notes)
+        used.append(name)
+    return targets, used
 
 
 def folder_source(folder: Path, paths: list[Path], target: Target, notes: list[str]) -> Source:
     """Files named after train and test are the given parts; several files of the same columns are one table."""
+    of_part = files_of_parts(folder, paths, notes)
+    expected = target_names(target)
+    frames = {name: _together(folder, files, expected, notes) for name, files in of_part.items()}
+    return table_source(str(folder), frames if len(frames) > 1 else {"all": next(iter(frames.values()))}, target, notes)
+
+
+def files_of_parts(folder: Path, paths: list[Path], notes: list[str]) -> dict[str, list[Path]]:
+    """Which files are the parts "train" and "test" (and "validation"), by their names, or all of them "all"."""
     of_part: dict[str, list[Path]] = {}
     for path in paths:
         of_part.setdefault(_part_name(path), []).append(path)
@@ -59,11 +74,8 @@ def folder_source(folder: Path, paths: list[Path], target: Target, notes: list[s
         notes.append(f"{folder.name}: {as_parts}" + (f"; not used: {_listed(unused)}" if unused else ""))
         if "validation" in of_part and "test" not in of_part:
             of_part["test"] = of_part.pop("validation")
-    else:
-        of_part = {"all": paths}
-    expected = target_names(target)
-    frames = {name: _together(folder, files, expected, notes) for name, files in of_part.items()}
-    return table_source(str(folder), frames if len(frames) > 1 else {"all": next(iter(frames.values()))}, target, notes)
+        return of_part
+    return {"all": paths}
 
 
 def _listed(paths: list[Path]) -> str:

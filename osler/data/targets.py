@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osler.data.scaling import FAR, Standardizer
-from osler.data.task import known_texts, numbers, one_hot, refuse_values
+from osler.data.task import numbers, one_hot, refuse_values
+from osler.data.values import text_codes
 from osler.errors import InputError
 from osler.records import Task
 
@@ -63,14 +64,17 @@ class TargetEncoder:
 
     def _indices(self, series: pd.Series[Any]) -> NDArray[np.int64]:
         place = {name: i for i, name in enumerate(self.task.classes)}
-        texts = _without_full_stops(known_texts(series), place)
-        new = sorted(set(texts) - set(place))
+        codes, found = text_codes(series)
+        used = np.zeros(len(found), dtype=bool)
+        used[codes] = True
+        texts = _without_full_stops([str(text) for text in found], place)
+        new = sorted({text for text, there in zip(texts, used, strict=True) if there} - set(place))
         if new:
             raise InputError(
                 f"target {self.task.names[0]!r} has {len(new)} classes that the training rows lack: "
                 f"{', '.join(map(repr, new[:5]))}; known: {', '.join(map(repr, self.task.classes[:10]))}"
             )
-        return np.array([place[text] for text in texts], dtype=np.int64)
+        return np.array([place.get(text, -1) for text in texts], dtype=np.int64)[codes]
 
     def to_json(self) -> dict[str, Any]:
         return {"task": asdict(self.task), "scaler": self.scaler.to_json() if self.scaler else None}

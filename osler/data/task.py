@@ -18,16 +18,18 @@ FEW_NUMBERS = 20  # up to here whole numbers can be classes
 ROWS_PER_CLASS = 5  # with fewer of them on average, whole numbers are measures rather than classes
 
 
-def infer_task(targets: pd.DataFrame, wanted: str | None = None) -> Task:
+def infer_task(targets: pd.DataFrame, wanted: str | None = None, rows: int | None = None) -> Task:
     """The task that these target columns pose (all rows known), with the reason in `Task.why`.
 
-    `wanted` ("classification" or a kind of `records.TaskKind`) overrules the inference. Raises InputError for targets
+    `wanted` ("classification" or a kind of `records.TaskKind`) overrules the inference. `rows`: how many there are,
+    where `targets` holds every different one of them only once. Raises InputError for targets
     that cannot be learned: one class only, a constant, more classes than rows can teach.
     """
     names = tuple(str(name) for name in targets.columns)
     for name in names:
         refuse_collections(targets[name], f"target {name!r}", "name a column of single values")
-    kind, why = _infer(targets) if wanted is None else _asked(targets, wanted)
+    rows = len(targets) if rows is None else rows
+    kind, why = _infer(targets, rows) if wanted is None else _asked(targets, wanted)
     if kind == "regression":
         for name in names:
             values = as_numbers(targets[name])
@@ -39,16 +41,16 @@ def infer_task(targets: pd.DataFrame, wanted: str | None = None) -> Task:
         for name in names:
             odd = ~np.isin(as_numbers(targets[name]), (0, 1))
             refuse_values(name, targets[name], odd, "a label of several (multilabel) is 0 or 1 in every row")
-            _refuse_one_class(name, sorted(set(known_texts(targets[name]))), len(targets))
+            _refuse_one_class(name, sorted(set(known_texts(targets[name]))), rows)
         return Task(kind, len(names), names, names, why)
     if len(names) > 1:
-        return _one_hot_task(targets, names, why)
+        return _one_hot_task(targets, names, why, rows)
     name = names[0]
     classes = _class_order(set(known_texts(targets[name])))
-    _refuse_one_class(name, classes, len(targets))
-    if len(classes) * 2 > len(targets):
+    _refuse_one_class(name, classes, rows)
+    if len(classes) * 2 > rows:
         raise InputError(
-            f"target {name!r} has {len(classes)} classes in {len(targets)} rows: at least two rows per class are "
+            f"target {name!r} has {len(classes)} classes in {rows} rows: at least two rows per class are "
             "needed (is this column an identifier, or a number for --task regression?)"
         )
     if kind == "binary" and len(classes) > 2:
@@ -56,7 +58,7 @@ def infer_task(targets: pd.DataFrame, wanted: str | None = None) -> Task:
     return Task(kind, 1 if kind == "binary" else len(classes), names, tuple(classes), why)
 
 
-def _infer(targets: pd.DataFrame) -> tuple[TaskKind, str]:
+def _infer(targets: pd.DataFrame, rows: int) -> tuple[TaskKind, str]:
     if targets.shape[1] > 1:
         return _infer_several(targets)
     series = targets.iloc[:, 0]
@@ -67,8 +69,8 @@ def _infer(targets: pd.DataFrame) -> tuple[TaskKind, str]:
     values = as_numbers(series)
     if not (values % 1 == 0).all():
         return "regression", f"{series.name!r} holds fractions"
-    if distinct > 2 and (distinct > FEW_NUMBERS or distinct * ROWS_PER_CLASS > len(series)):
-        return "regression", f"{series.name!r} holds {distinct} different whole numbers in {len(series)} rows"
+    if distinct > 2 and (distinct > FEW_NUMBERS or distinct * ROWS_PER_CLASS > rows):
+        return "regression", f"{series.name!r} holds {distinct} different whole numbers in {rows} rows"
     return kind, f"{series.name!r} holds {distinct} different whole numbers"
 
 
@@ -100,13 +102,13 @@ def _asked(targets: pd.DataFrame, wanted: str) -> tuple[TaskKind, str]:
     return kind, "asked for"
 
 
-def _one_hot_task(targets: pd.DataFrame, names: tuple[str, ...], why: str) -> Task:
+def _one_hot_task(targets: pd.DataFrame, names: tuple[str, ...], why: str, rows: int) -> Task:
     """Columns "species_setosa", "species_virginica" … are the classes "setosa", "virginica" …"""
     beginnings = {name.rpartition("_")[0] for name in names}
     classes = [name.rpartition("_")[2] for name in names] if len(beginnings) == 1 else list(names)
     hot = one_hot(targets)
     assert hot is not None
-    _refuse_one_class(", ".join(names), sorted({classes[i] for i in hot}), len(targets))
+    _refuse_one_class(", ".join(names), sorted({classes[i] for i in hot}), rows)
     return Task("multiclass", len(names), names, tuple(classes), why)
 
 

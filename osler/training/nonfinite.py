@@ -28,7 +28,8 @@ class Guard:
     look waits for the device, the last twenty together. A bad one means for `policy`:
     "stop": the weights are put back to the last good ones; "skip": the step is not taken, and training ends after
     twenty bad steps in a row; "rollback": weights and optimizers go back up to a hundred steps and training goes on
-    with the batches that follow (as in Chowdhery et al., PaLM, 2022), at most three times. "skip" and "rollback" look
+    with the batches that follow (as in Chowdhery et al., PaLM, 2022), at most three times. What a bad batch did to
+    the statistics of batch normalisation is undone, too. "skip" and "rollback" look
     at every step's gradient too, which costs a pass over it.
     """
 
@@ -44,6 +45,7 @@ class Guard:
         self.in_a_row = 0
         self.rollbacks = 0
         self.waiting: list[Tensor] = []
+        self.buffers: list[Tensor] = []  # before the present step, for "skip"
 
     def good(self, loss: Tensor, optimizer: Optimizer) -> bool:
         """Whether this step may be taken."""
@@ -59,6 +61,8 @@ class Guard:
             self.in_a_row += 1
             return False
         self.in_a_row = 0
+        if self.policy == "skip":
+            self.buffers = [buffer.detach().clone() for buffer in self.model.buffers()]
         if self.steps % KEPT_EVERY == 1:
             self.keep()
         return True
@@ -72,23 +76,47 @@ class Guard:
         """Copies the present state, if it is good, as the one to go back to."""
         if not finite(self.model):
             return
+        self.buffers = [buffer.detach().clone() for buffer in self.model.buffers()]
         kept: dict[str, Any] = {"model": self.model.state_dict()}
         if self.policy == "rollback":
             kept["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
         self.kept = copy.deepcopy(kept)
 
+    @torch.no_grad()
     def restore(self) -> bool:
-        """Puts the last good state back where the present one is spoilt; whether it did."""
-        if not self.kept or (self.policy != "rollback" and finite(self.model)):
+        """Puts the last good state back where the present one is spoilt; whether the weights had to be."""
+        if not self.kept:
+            return False
+        if self.policy != "rollback" and finite(self.model):
+            for name, buffer in self.model.named_buffers():
+                if name in self.kept["model"] and not _all_finite(buffer):
+                    buffer.copy_(self.kept["model"][name])
             return False
         self.model.load_state_dict(self.kept["model"])
         for optimizer, state in zip(self.optimizers, self.kept.get("optimizers", []), strict=False):
-            optimizer.load_state_dict(copy.deepcopy(state))
+            # The learning rate is the schedule's, which doesn't go back.
+            now = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict(copy.deepcopy({"state": state["state"], "param_groups": now}))
         return True
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must hold to deal with bad steps as if nothing had happened; tensors are not copied."""
+        counts = {name: getattr(self, name) for name in ("steps", "bad", "in_a_row", "rollbacks")}
+        return {**counts, "kept": self.kept if self.policy == "rollback" else {}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from that state; called when the model has its own."""
+        self.keep()
+        for name, value in state.items():
+            if name != "kept" or value:
+                setattr(self, name, value)
+
+    @torch.no_grad()
     def may_go_on(self) -> bool:
         """After a bad step: whether the policy lets training go on, the state being put right."""
         if self.policy == "skip":
+            for buffer, before in zip(self.model.buffers(), self.buffers, strict=False):
+                buffer.copy_(before)
             return self.in_a_row < SKIPPED
         if self.policy == "rollback":
             self.rollbacks += 1
@@ -111,7 +139,8 @@ def finite(model: nn.Module) -> bool:
 
 def _finite_gradients(optimizer: Optimizer) -> bool:
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    return math.isfinite(float(nn.utils.get_total_norm(gradients)))
+    values = [gradient._values() if gradient.is_sparse else gradient for gradient in gradients]
+    return math.isfinite(float(nn.utils.get_total_norm(values)))
 
 
 def first_place(model: nn.Module, loss: Callable[[], Tensor]) -> str:
@@ -124,10 +153,10 @@ def first_place(model: nn.Module, loss: Callable[[], Tensor]) -> str:
     def behind(place: str) -> Callable[[Tensor], None]:
         return lambda gradient: None if _all_finite(gradient) else places.append(place)
 
-    def see(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, arguments: Any, outputs: Any) -> None:
+    def see(name: str) -> Callable[[nn.Module, Any, Any, Any], None]:
+        def hook(module: nn.Module, arguments: Any, named: Any, outputs: Any) -> None:
             called = f"{name!r} ({type(module).__name__})" if name else f"the network ({type(module).__name__})"
-            if not name and not _all_finite(arguments):
+            if not name and not _all_finite((arguments, named)):
                 places.insert(0, "the inputs")
             if not _all_finite(outputs):
                 places.append(f"what {called} puts out")
@@ -137,7 +166,7 @@ def first_place(model: nn.Module, loss: Callable[[], Tensor]) -> str:
         return hook
 
     spoilt = [name for name, p in model.named_parameters() if not _all_finite(p)]
-    handles = [module.register_forward_hook(see(name)) for name, module in model.named_modules()]
+    handles = [module.register_forward_hook(see(name), with_kwargs=True) for name, module in model.named_modules()]
     try:
         value = loss()
         if not places and not _all_finite(value):

@@ -9,8 +9,11 @@ import numpy as np
 import torch
 
 
-def random_state() -> dict[str, Any]:
-    """The states of Python's, NumPy's and torch's generators (every GPU's too), as plain values and tensors."""
+def random_state(data: Any = None) -> dict[str, Any]:
+    """The states of Python's, NumPy's and torch's generators (every GPU's too), as plain values and tensors.
+
+    With `data` also of the torch generators that it, its sampler or its data set hold, as a DataLoader may.
+    """
     numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002 (users' programs draw from it)
     version, words, gauss = random.getstate()
     return {
@@ -22,11 +25,12 @@ def random_state() -> dict[str, Any]:
         },
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "held": [generator.get_state() for generator in held_generators(data)],
     }
 
 
-def set_random_state(state: dict[str, Any]) -> None:
-    """The generators as they were. A GPU that isn't there any more is left out."""
+def set_random_state(state: dict[str, Any], data: Any = None) -> None:
+    """The generators as they were, those held by `data` too. A GPU that isn't there any more is left out."""
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
     keys = state["numpy"]["keys"].numpy().astype(np.uint32)
@@ -34,3 +38,17 @@ def set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     for device, saved in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
         torch.cuda.set_rng_state(saved, device)
+    for generator, saved in zip(held_generators(data), state["held"], strict=False):
+        generator.set_state(saved)
+
+
+def held_generators(data: Any) -> list[torch.Generator]:
+    """The torch generators that batches, their sampler or their data set hold, each once."""
+    sampler = getattr(data, "batch_sampler", None)
+    parts = [getattr(data, name, None) for name in ("sampler", "dataset")]
+    held = [
+        value
+        for holder in (data, *parts, sampler, getattr(sampler, "sampler", None))
+        for value in getattr(holder, "__dict__", {}).values()
+    ]
+    return list({id(value): value for value in held if isinstance(value, torch.Generator)}.values())

@@ -11,9 +11,9 @@ HEARD = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """Within it the first Ctrl-C or SIGTERM only sets `received`; a second one interrupts at once.
+    """Within it the first Ctrl-C or SIGTERM only sets `received`; another Ctrl-C interrupts at once.
 
-    Schedulers send SIGTERM some seconds before they take a machine away. Outside the main thread nothing is heard:
+    Schedulers send SIGTERM some seconds before they take a machine away, some of them several times. Outside the main thread nothing is heard:
     signals come to the main thread only.
     """
 
@@ -22,6 +22,7 @@ class Signals:
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
+        self.received = None
         if threading.current_thread() is threading.main_thread():
             for number in HEARD:
                 if signal.getsignal(number) is not signal.SIG_IGN:
@@ -36,6 +37,6 @@ class Signals:
         self.before.clear()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)

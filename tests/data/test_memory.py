@@ -1,7 +1,9 @@
 import os
+from pathlib import Path
 
 import pytest
 
+from osler.data import memory
 from osler.data.memory import check_fits, memory_limit
 from osler.errors import InputError
 
@@ -16,7 +18,17 @@ def test_refuses_with_size_and_limit() -> None:
     )
 
 
-def test_the_limit_is_half_of_the_memory() -> None:
-    assert memory_limit() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+@pytest.mark.parametrize(("allowed", "limit"), [("4096\n", 2048), ("max\n", None), (None, None), (str(2**70), None)])
+def test_the_limit_is_half_of_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: str | None, limit: int | None
+) -> None:
+    monkeypatch.setattr(memory, "CONTAINER", tmp_path / "memory.max")
+    if allowed is not None:
+        (tmp_path / "memory.max").write_text(allowed)
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    assert memory_limit() == (whole if limit is None else limit)
+
+
+def test_more_than_the_limit_is_refused() -> None:
     with pytest.raises(InputError):
         check_fits(memory_limit() + 1, "it")

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 from sklearn.preprocessing import StandardScaler
 
-from osler.data.scaling import FAR, Standardizer, magnitude, mean_and_deviation, standardized
+from osler.data.scaling import FAR, Moments, Standardizer, magnitude, mean_and_deviation, standardized
 
 
 def test_equals_scikit_learn() -> None:
@@ -56,3 +57,35 @@ def test_json_keeps_every_bit(values: np.ndarray) -> None:
     scaler = Standardizer.fit(values)
     again = Standardizer.from_json(json.loads(json.dumps(scaler.to_json())))
     assert again.apply(values).tobytes() == scaler.apply(values).tobytes()
+
+
+@given(
+    arrays(np.float64, st.integers(2, 40), elements=st.floats(-1e3, 1e3).map(lambda x: round(x, 3))),
+    st.lists(st.integers(0, 40), max_size=4),
+    st.sampled_from([1.0, 1e-200, 1e200]),
+)
+def test_moments_in_pieces_are_those_of_the_whole(values: np.ndarray, cuts: list[int], size: float) -> None:
+    moments = Moments()
+    for piece in np.split(values * size, sorted(cuts)):
+        moments.add(piece)
+    mean, std = mean_and_deviation(values * size)
+    assert moments.count == len(values)
+    assert (moments.low, moments.high) == ((values * size).min(), (values * size).max())
+    assert moments.mean == pytest.approx(mean[0], rel=1e-12, abs=1e-9 * size)
+    assert moments.std == pytest.approx(std[0], rel=1e-9)
+    if values.std() > 1:
+        assert moments.skewness == pytest.approx(stats.skew(values), rel=1e-6, abs=1e-6)
+    if values.min() < 0 < values.max():
+        more = moments.with_copies(0.0, 5)
+        mean, std = mean_and_deviation(np.append(values * size, np.zeros(5)))
+        assert more.mean == pytest.approx(mean[0], rel=1e-12, abs=1e-9 * size)
+        assert more.std == pytest.approx(std[0], rel=1e-9)
+
+
+def test_moments_keep_small_deviations_from_a_large_mean() -> None:
+    values = 1.6e9 + np.random.default_rng(0).normal(size=10_000)
+    moments = Moments()
+    for piece in np.split(np.sort(values), 100):
+        moments.add(piece)
+    assert moments.mean == pytest.approx(values.mean(), rel=1e-14)
+    assert moments.std == pytest.approx(values.std(), rel=1e-8)

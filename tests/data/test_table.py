@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from osler.data import memory
 from osler.data.frames import tidy
-from osler.data.table import TableEncoder
+from osler.data.table import Surprises, TableEncoder
 from osler.errors import InputError
 
 
@@ -60,6 +60,16 @@ def test_values_without_a_meaning_are_counted(frame: pd.DataFrame) -> None:
     notes.clear()
     encoder.encode(frame.assign(age=None), notes)
     assert notes == ["column 'age': 50 values missing, never so in training: median"]
+
+
+def test_surprises_are_counted_over_several_frames(frame: pd.DataFrame) -> None:
+    encoder = TableEncoder.fit(frame, [])
+    surprises = Surprises(encoder.columns)
+    for sexes in (["f"] * 50, ["x"] * 10 + ["m"] * 40, ["y"] * 50):
+        surprises.add(frame.assign(sex=sexes))
+    notes: list[str] = []
+    surprises.tell(notes)
+    assert notes == ["column 'sex': 60 of 150 values were never seen in training ('x' …)"]
 
 
 @pytest.mark.parametrize(

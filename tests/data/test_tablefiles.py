@@ -134,11 +134,11 @@ def test_files_that_are_no_tables(tmp_path: Path, name: str, content: str | byte
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(self: Path) -> bytes:
+    def denied(self: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
     (tmp_path / "t.csv").write_text(TEXT)
+    monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(InputError, match=r"t.csv: not readable \(Permission denied\)"):
         read_table(tmp_path / "t.csv", [])
 

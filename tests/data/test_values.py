@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from osler.data.values import as_dates, as_numbers, as_texts, date_format, in_days, refuse_collections
+from osler.data.values import as_dates, as_numbers, as_texts, date_format, in_days, refuse_collections, text_codes
 from osler.errors import InputError
 
 
@@ -75,3 +75,21 @@ def test_a_cell_is_one_value(cell: object) -> None:
     with pytest.raises(InputError, match=r"column 'm' holds a \w+ in a cell, .*: leave it out"):
         refuse_collections(pd.Series([1, cell], dtype=object), "column 'm'", "leave it out")
     refuse_collections(pd.Series([1, "a", None], dtype=object), "column 'm'", "")
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        pd.Series(["b", " a ", None, "b"], dtype="str"),
+        pd.Series(["b", 1, True, 1.0, None, "1"], dtype=object),
+        pd.Series([1.0, np.nan, -0.0, 0.0, 2.5]),
+        pd.Series([3, 1, 3]),
+        pd.Series([True, None, False], dtype="boolean"),
+        pd.Categorical(["x", None, "y", "x"]),
+        pd.Series([], dtype="str"),
+    ],
+)
+def test_codes_of_texts_are_the_texts(series: pd.Series) -> None:
+    series = pd.Series(series)
+    codes, texts = text_codes(series)
+    assert [texts[code] for code in codes] == as_texts(series)

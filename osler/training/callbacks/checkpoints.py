@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from osler.errors import InputError
 from osler.training.callbacks.callback import Callback
 from osler.training.checkpoint import CheckpointFolder
 from osler.training.history import lower_is_better
+from osler.training.nonfinite import finite
 
 if TYPE_CHECKING:
     from osler.training.trainer import Trainer
@@ -33,6 +35,8 @@ class Checkpoints(Callback):
         keep: int = 2,
         monitor: str = "loss/val",
     ):
+        if every <= 0 or (every_steps is not None and every_steps < 1):
+            raise InputError(f"checkpoints come every so many seconds, or steps: got {every=}, {every_steps=}")
         self.folder = CheckpointFolder(place, keep)
         self.every = every
         self.every_steps = every_steps
@@ -75,6 +79,8 @@ class Checkpoints(Callback):
         self.best = state["best"]
 
     def _save(self, trainer: Trainer, best: bool = False) -> None:
+        if not finite(trainer.model):
+            return  # the next look at the loss will tell
         began = time.monotonic()
         self.folder.save(trainer.state_dict(), best)
         self.saved_at = time.monotonic()
