@@ -87,9 +87,7 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
             choose(field, lambda: (None, ""))
     choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))
     if facts.kind == "images":
-        choose(
-            "augment", lambda: ([], "a goal: no time lost on harder pictures") if hurried else _augment(recipe, facts)
-        )
+        choose("augment", lambda: _augment(recipe, facts, hurried))
     choose("patience", lambda: _patience(recipe))
     choose("device", lambda: (facts.accelerator, "the fastest there is"))
     choose("threads", lambda: _threads(recipe, facts))

@@ -65,7 +65,7 @@ Severity = Literal["critical", "warning", "hint"]
 
 @dataclass(frozen=True)
 class Cure:
-    """A remedy as code: what to write instead, and, where it can be done on living objects, the function that does it."""
+    """A remedy as code: what to write instead, and the function that does it where living objects can be changed."""
 
     title: str  # one imperative sentence
     lines: tuple[str, ...] = ()  # of a diff: "- old", "+ new"
@@ -77,7 +77,7 @@ class Cure:
         return "\n".join(self.lines)
 
     def apply(self, program: Any) -> bool:
-        """Cures `program` (an object with the attributes model, optimizer and loss) in place; False when only its author can."""
+        """Cures `program` (with attributes model, optimizer and loss) in place; False when only its author can."""
         if self.action is None:
             return False
         self.action(program)

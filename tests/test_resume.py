@@ -24,7 +24,13 @@ AUGMENTED = ["--set", "augment=[{name: flip}, {name: shift, pixels: 1}]"]
 
 def start(*arguments: Any) -> subprocess.Popen[str]:
     command = [*COMMAND, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's & has it ignored
+    )
 
 
 def finish(*arguments: Any) -> str:

@@ -546,11 +546,20 @@ def test_a_real_interrupt_from_outside(tmp_path: Any) -> None:
         "history = trainer.fit([(x, x[:, :1])] * 10, epochs=10**9)\n"
         "print(trainer.status, len(history) >= 3, not torch.equal(first, model.weight))\n"
     )
-    process = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "learning\n"
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    process = subprocess.Popen(
+        [sys.executable, program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's & has it ignored
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "learning\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, output, errors) == (0, "interrupted True True\n", "")
 
 
