@@ -15,8 +15,9 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/ready
+bench: .venv/ready .venv-peers/ready
 	$(BIN)/python -m benchmarks.blocks
+	$(BIN)/python -m benchmarks.throughput --peers
 
 # The pinned torch goes in first: the rest then finds it there.
 .venv/ready: pyproject.toml constraints.txt
@@ -25,5 +26,12 @@ bench: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+# Other toolkits, to compare with; here, too, the pinned torch goes in first.
+.venv-peers/ready: benchmarks/peers-requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r $<
+	touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

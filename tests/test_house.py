@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "names": WORDS | {"nn", "optim", "metrics", "models"},
     "advice": WORDS | {"recipe", "metrics"},
     "evaluation": WORDS | {"data", "objectives", "training"},
-    "build": WORDS | {"recipe", "nn", "optim", "metrics", "models", "data", "objectives", "training"},
+    "build": WORDS | {"recipe", "folder", "nn", "optim", "metrics", "models", "data", "objectives", "training"},
     "drawing": WORDS | {"folder", "models", "nn", "report"},
 }
 TOP = {"run", "job", "telling", "cli", "__init__", "__main__", "show"}  # where the parts meet

@@ -26,6 +26,7 @@ from osler.training.callbacks.callback import Callback, as_callback
 from osler.training.engine import Engine
 from osler.training.gradients import Gradients
 from osler.training.history import History
+from osler.training.leanstep import LeanStep
 from osler.training.looking import looking
 from osler.training.meter import Meter, evaluate
 from osler.training.nonfinite import Guard, Policy, first_place
@@ -148,6 +149,7 @@ class Trainer:
         self.epochs = self.epoch + epochs
         self.status, self.stop_reason = "training", ""
         self.gradients = Gradients(self.processes, self.engine, self.notes)
+        steps = [LeanStep(optimizer) for optimizer in self.optimizers]
         self.model.train()
         running = contextlib.ExitStack()  # the engine, once it is chosen
         try:
@@ -168,7 +170,7 @@ class Trainer:
                 for batch in self.batches(self._from_here(train)):
                     if self.step == first_step:
                         batch = self._settle(batch, running)
-                    for turn, optimizer in zip(self.turns, self.optimizers, strict=True):
+                    for turn, optimizer, step in zip(self.turns, self.optimizers, steps, strict=True):
                         outcome = self.gradients(turn, self.network, optimizer, batch)
                         if not self.guard.good(outcome.loss, optimizer):
                             self._bad_step(turn, batch, outcome.loss)
@@ -177,7 +179,7 @@ class Trainer:
                             nn.utils.clip_grad_value_(_parameters(optimizer), self.clip_value)
                         if self.clip_norm:
                             nn.utils.clip_grad_norm_(_parameters(optimizer), self.clip_norm)
-                        optimizer.step()
+                        step()
                         self.meter.add_loss(turn.name, outcome.loss, len(batch))
                     else:
                         self.meter.add(outcome, batch)
