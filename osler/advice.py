@@ -74,7 +74,7 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     choose("loss", lambda: _loss(recipe, facts))
     if facts.task.kind != "regression":
         choose("class_weights", lambda: ("none", "every sample counts the same"))
-        choose("label_smoothing", lambda: _label_smoothing(recipe, facts, hurried))
+        choose("label_smoothing", lambda: _label_smoothing(recipe, facts))
     choose("metrics", lambda: _metrics(facts))
     choose("batch_size", lambda: _batch_size(recipe, facts, hurried))
     choices[-1] = replace(choices[-1], why=f"{_descent(recipe)}: {choices[-1].why}")
@@ -146,9 +146,7 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
     }[facts.task.kind]
 
 
-def _label_smoothing(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[float, str]:
-    if hurried:
-        return 0.0, "a goal: the loss as it is falls fastest"
+def _label_smoothing(recipe: Recipe, facts: Facts) -> tuple[float, str]:
     cross_entropy = recipe.loss is not None and recipe.loss.name.endswith("cross_entropy")
     if facts.kind == "images" and facts.task.kind == "multiclass" and cross_entropy:
         return 0.1, "pictures: a network that is never quite sure generalises better"

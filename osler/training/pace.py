@@ -26,6 +26,7 @@ from osler.training.processes import Processes
 WORTH = 10.0  # seconds of training left, below which nothing is measured: short runs repeat to the last bit
 SHARE = 0.05  # of the time left that measuring may take
 GAIN = 1.05  # less may be chance
+DISTURBED = 2.0  # times as fast with one thread: nothing but other programs does that
 GLANCE, STEPS = 3, 10  # steps of a first look, and of a measurement; the first two warm up
 SMALLEST_PICTURE = 16  # pixels a side, from which bfloat16 is worth its conversions
 COMPILING = 60.0  # seconds that compiling may take
@@ -71,11 +72,23 @@ def choose(
         return ruled, []
     bench = _Bench(model, turns, optimizers, batch, processes)
     try:
-        if not list(_candidates(engine, bench)) or steps * bench.run(ruled, GLANCE)[0] < WORTH:
+        if not list(_candidates(engine, bench)):
             return ruled, []
-        return _try_all(plain, engine, bench, steps)
+        seconds = bench.run(ruled, GLANCE)[0]
+        if steps * seconds >= WORTH:
+            return _try_all(plain, engine, bench, steps)
+        return _unless_disturbed(ruled, engine, bench, seconds)
     except Exception:  # a program that cannot be copied; its own errors come up in the step itself
         return plain, []
+
+
+def _unless_disturbed(ruled: Engine, asked: Engine, bench: _Bench, seconds: float) -> tuple[Engine, list[Measured]]:
+    """One thread if others keep the processor busy: threads that wait for each other are then many times as slow."""
+    if asked.threads is not None or torch.get_num_threads() == 1:
+        return ruled, []
+    alone = replace(ruled, threads=1)
+    measured = Measured("1 thread", 1000 * seconds, 1000 * bench.run(alone, GLANCE)[0], True, "the processor is busy")
+    return (alone, [measured]) if measured.before / measured.after >= DISTURBED else (ruled, [])
 
 
 def _filled(engine: Engine, pictures: bool) -> Engine:
