@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from osler import models
+    from osler.doctor import Doctor
     from osler.errors import InputError
     from osler.job import resume, train
     from osler.names import activation, initialize, loss, metric, model, optimizer, schedule
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Classification": "osler.objectives",
+    "Doctor": "osler.doctor",
     "InputError": "osler.errors",
     "Recipe": "osler.recipe",
     "Regression": "osler.objectives",
@@ -38,6 +40,7 @@ _HOMES = {
 }
 __all__ = [
     "Classification",
+    "Doctor",
     "InputError",
     "Recipe",
     "Regression",

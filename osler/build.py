@@ -47,6 +47,7 @@ from osler.training.callbacks.progress import Progress
 from osler.training.callbacks.tensorboard import TensorBoard
 from osler.training.engine import Engine
 from osler.training.learning_rate_range import RangeTest, find_learning_rate
+from osler.training.sharded import shard
 from osler.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -145,7 +146,12 @@ def build_trainer(
 ) -> tuple[Trainer, EarlyStopping]:
     """The trainer of the recipe, which writes into the folder `work`, and the callback that keeps the best weights."""
     settings = recipe.engine or EngineSettings.model_validate({})
-    engine = Engine(**settings.model_dump(), threads=recipe.threads if threads_asked else None)
+    engine = Engine(**settings.model_dump(exclude={"sharding"}), threads=recipe.threads if threads_asked else None)
+    if settings.sharding:
+        for field in ("penalty", "max_norm"):
+            if getattr(recipe, field) is not None:
+                raise InputError(f"{field} needs the weights whole, but engine.sharding cuts them: use weight_decay")
+        shard(network, torch.device(recipe.device or "cpu"))
     goal = Goal(recipe.goal) if recipe.goal else None
     stopping = EarlyStopping(recipe.patience or 0, monitor=f"{goal.metric}/val" if goal else "loss/val")
     saving = (recipe.checkpoints or CheckpointSettings.model_validate({})).model_dump()
@@ -219,7 +225,8 @@ def range_test(
 def with_engine(recipe: Recipe, engine: Engine) -> Recipe:
     """The recipe with what was measured, so that the same recipe gives the same weights."""
     chosen = {name: value for name, value in asdict(engine).items() if name != "threads"}
-    engine_settings = EngineSettings.model_validate(chosen)
+    sharding = recipe.engine is not None and recipe.engine.sharding
+    engine_settings = EngineSettings.model_validate({**chosen, "sharding": sharding})
     return recipe.model_copy(update={"engine": engine_settings, "threads": engine.threads or recipe.threads})
 
 
@@ -253,9 +260,9 @@ def build_schedule(recipe: Recipe, optimizer: Optimizer, steps: int) -> LRSchedu
 
 
 def learning_batches(
-    recipe: Recipe, preprocess: Preprocess, data: Dataset | StreamedDataset
+    recipe: Recipe, preprocess: Preprocess, data: Dataset | StreamedDataset, rank: int = 0, processes: int = 1
 ) -> Batches | StreamedBatches:
-    """Batches to learn from: shuffled, augmented."""
+    """Batches to learn from: shuffled, augmented; of each, the part of this process."""
     if recipe.batch_size == "all" and isinstance(data, StreamedDataset):
         raise InputError("batch_size all needs the data in memory, but they are larger: give a number")
     size = len(data) if recipe.batch_size == "all" else recipe.batch_size or 32
@@ -268,11 +275,18 @@ def learning_batches(
         transform=preprocess.transform(),
         augment=augment,
         device=recipe.device or "cpu",
+        rank=rank,
+        processes=processes,
     )
 
 
 def plain_batches(
-    preprocess: Preprocess, data: Dataset | StreamedDataset, device: str | torch.device | None = None
+    preprocess: Preprocess,
+    data: Dataset | StreamedDataset,
+    device: str | torch.device | None = None,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Batches | StreamedBatches:
-    """Batches to look at: in order, as they are."""
-    return open_batches(data, AT_ONCE, transform=preprocess.transform(), device=device or "cpu")
+    """Batches to look at: in order, as they are; of each, the part of this process."""
+    transform = preprocess.transform()
+    return open_batches(data, AT_ONCE, transform=transform, device=device or "cpu", rank=rank, processes=processes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from osler.errors import InputError
+from osler.errors import InputError, ProcessLost
 from osler.shelltext import (
     assignments,
     brief,
@@ -45,6 +45,9 @@ SetOption = Annotated[
 ]
 
 
+ProcessesOption = Annotated[int | None, typer.Option(min=1, help="processes of this machine that train together")]
+
+
 @app.command()
 def train(
     source: Annotated[
@@ -68,12 +71,14 @@ def train(
     explain_speed: Annotated[bool, typer.Option(help="tell what was measured to make steps fast")] = False,
     recipe: Annotated[Path | None, typer.Option(help="a recipe file; options given here overrule it")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder (default: a new one in ./runs)")] = None,
+    processes: ProcessesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network on a source; say what was chosen and why; write a run folder with a report.
 
     Example: osler train titanic.csv --target Survived --set optimizer.lr=0.01
     """
+    _with_processes(processes)
     from osler.job import train as train_run
 
     given = {
@@ -91,25 +96,48 @@ def train(
         **assignments(settings or []),
     }
     run = train_run(source, recipe=recipe, out=out, verbose=not as_json, find_lr=find_lr, **given)
-    if explain_speed and not as_json:
+    if explain_speed and not as_json and _is_first():
         print_speed(run.record, run.recipe.to_dict()["engine"])
     _finish(run, as_json)
 
 
 @app.command()
-def resume(run: RunArgument, as_json: JsonOption = False) -> None:
+def resume(run: RunArgument, processes: ProcessesOption = None, as_json: JsonOption = False) -> None:
     """Go on with a run that was killed or interrupted, from its last checkpoint.
 
     Example: osler resume runs/titanic
     """
+    _with_processes(processes)
     from osler.job import resume as resume_run
 
     _finish(resume_run(run, verbose=not as_json), as_json)
 
 
+def _with_processes(count: int | None) -> None:
+    """Where several processes are asked for and this is none of them: starts them, and ends as they do."""
+    if count is None or "WORLD_SIZE" in os.environ:
+        started = os.environ.get("WORLD_SIZE", "1")
+        if count is not None and started != str(count):
+            raise InputError(f"torchrun has started {started} processes, but --processes says {count}: leave it out")
+        return
+    if count == 1:
+        return
+    from osler.training.launch import launch
+
+    code, problem = launch(count, sys.argv[1:])
+    if problem:
+        _fail(problem, code)
+    raise typer.Exit(code)
+
+
+def _is_first() -> bool:
+    """Whether this is the process that speaks, of several that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _finish(run: Run, as_json: bool) -> None:
     """What is left to say of a run, and the exit code."""
-    if as_json:
+    if as_json and _is_first():
         print_json({"folder": str(run.folder), **brief(run.record)})
     if run.status == "diverged":
         _fail(
@@ -321,6 +349,10 @@ def main() -> NoReturn:
         _fail(message, BAD_INPUT)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
+    except ProcessLost as error:
+        if not _watched():
+            _fail(f"another process of this job has ended ({error})", FAILED)
+        sys.exit(FAILED)  # whoever watches says why
     except BrokenPipeError:
         sys.stderr.close()  # the reader (head, less) went away: nobody is there to be told
         sys.exit(0)
@@ -335,8 +367,18 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"osler: {' '.join(message.split())}", err=True)
+    if _watched():
+        from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+        get_error_handler().record_exception(InputError(message))
+    if _is_first():
+        typer.echo(f"osler: {' '.join(message.split())}", err=True)
     sys.exit(code)
+
+
+def _watched() -> bool:
+    """Whether torchrun watches this process, and tells whose fault it was that they ended."""
+    return "TORCHELASTIC_ERROR_FILE" in os.environ
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ from difflib import get_close_matches
 LISTED = 30  # names that are shown of many
 
 
+class ProcessLost(Exception):
+    """Another of the processes that train together has ended, so this one cannot go on."""
+
+
 class InputError(ValueError):
     """Something given cannot be used; the message says what was received, the rule, and the cure.
 

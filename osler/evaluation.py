@@ -38,8 +38,7 @@ def judge(
     with looking(model):
         for batch in batches:
             outcome = objective.evaluate(model, batch)
-            meter.add_loss("", outcome.loss, len(batch))
-            meter.add(outcome, batch)
+            meter.add_looked_at(outcome, batch)
             losses = objective.losses(outcome.outputs, batch.targets).float().cpu().numpy()
             told = told_apart(objective, outcome.outputs, batch.targets)
             if confusion is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 from osler import __version__
@@ -47,7 +47,9 @@ from osler.run import Run, threads
 from osler.show.range_test import range_svg, range_text
 from osler.telling import Telling
 from osler.training.checkpoint import CheckpointFolder
+from osler.training.distributed import joined, local_count, processes_on, restarted
 from osler.training.learning_rate_range import RangeTest
+from osler.training.sharded import is_sharded, whole_weights, with_shards
 
 UNFINISHED = ("training", "terminated", "interrupted")
 
@@ -83,16 +85,20 @@ def train(
     if source is None:
         raise InputError("nothing to train on: give a source (a data set's name, a file, a folder, arrays)")
     the_recipe = with_known_names(the_recipe)
-    telling = Telling(silent=not verbose)
-    place = Path(out) if out is not None else free_name(Path("runs"), _stem(source))
-    with new_folder(place) as folder:
-        run = _train(
-            source, the_recipe, own, folder.path, telling, place.absolute().parent, show=folder.show, find_lr=find_lr
-        )
-    run.folder = place
-    run.report()
-    telling.result(run)
-    return run
+    with joined(alone_too=_sharding(the_recipe)):
+        together = processes_on(torch.device("cpu"))
+        if find_lr and together.count > 1:
+            raise InputError("the learning-rate range test is for one process: run it first, then give its lr")
+        if out is not None and together.first(restarted() and _unfinished(Path(out))):
+            return _resume(Path(out), source, own, verbose)
+        telling = Telling(silent=not verbose or together.rank > 0)
+        place = together.first(Path(out) if out is not None else free_name(Path("runs"), _stem(source)))
+        cache = place.absolute().parent
+        with new_folder(place) if together.rank == 0 else contextlib.nullcontext(None) as folder:
+            work, show = (folder.path, folder.show) if folder else (place, None)
+            run = _train(source, the_recipe, own, work, telling, cache, show=show, find_lr=find_lr)
+        run.folder = place
+        return _reported(run, telling)
 
 
 def resume(folder: str | Path, source: object = None, *, model: nn.Module | None = None, verbose: bool = True) -> Run:
@@ -102,6 +108,12 @@ def resume(folder: str | Path, source: object = None, *, model: nn.Module | None
     Raises InputError for a run that is finished, a folder that is none, and data that have changed.
     """
     place = Path(folder).absolute()
+    read_json(place / MARK)
+    with joined(alone_too=_sharding(Recipe.read(place / "recipe.yaml"))):
+        return _resume(place, source, model, verbose)
+
+
+def _resume(place: Path, source: object, model: nn.Module | None, verbose: bool) -> Run:
     record = read_json(place / MARK)
     if record["status"] not in UNFINISHED:
         raise InputError(f"{place} is {record['status']}: there is nothing left to do")
@@ -114,12 +126,27 @@ def resume(folder: str | Path, source: object = None, *, model: nn.Module | None
     source = recipe.source if source is None else source
     if source is None:
         raise InputError(f"{place} learns from data in memory: give them again, osler.resume(folder, source=…)")
-    telling = Telling(silent=not verbose)
+    telling = Telling(silent=not verbose or processes_on(torch.device("cpu")).rank > 0)
     telling.resuming(place)
-    run = _train(source, recipe, model, place, telling, place.parent, begun=record)
-    run.report()
-    telling.result(run)
+    return _reported(_train(source, recipe, model, place, telling, place.parent, begun=record), telling)
+
+
+def _reported(run: Run, telling: Telling) -> Run:
+    """The run with its report, which the first process writes while the others wait."""
+    together = processes_on(torch.device("cpu"))
+    if together.rank == 0:
+        run.report()
+        telling.result(run)
+    together.first(None)
     return run
+
+
+def _unfinished(place: Path) -> bool:
+    return (place / MARK).exists() and read_json(place / MARK)["status"] in UNFINISHED
+
+
+def _sharding(recipe: Recipe) -> bool:
+    return recipe.engine is not None and recipe.engine.sharding
 
 
 def _train(
@@ -137,8 +164,11 @@ def _train(
     """One run from beginning to end, written into the folder `work`, which `show` moves to its place.
 
     `begun`: the record of a run that was interrupted, to go on with. `cache`: where data larger than memory is encoded.
+    Of several processes all do the same, each with its part of every batch; the first one writes.
     """
     started = time.perf_counter()
+    together = processes_on(torch.device("cpu"))
+    mine = {"rank": together.rank, "processes": together.count}
     found = open_source(source, recipe.target, recipe.image_size)
     if recipe.source and Path(recipe.source).expanduser().exists():
         recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
@@ -197,35 +227,52 @@ def _train(
                 "torch": torch.__version__,
                 "threads": recipe.threads,
                 "device": recipe.device,
+                "processes": together.count,
             },
         }
-        # From here on the run can be resumed, whatever happens.
-        write_text(work / "recipe.yaml", recipe.to_yaml())
-        write_json(work / "preprocess.json", data.preprocess.to_json())
-        write_json(work / MARK, record)
-        work = show() if show else work
+        if together.rank == 0:
+            # From here on the run can be resumed, whatever happens.
+            write_text(work / "recipe.yaml", recipe.to_yaml())
+            write_json(work / "preprocess.json", data.preprocess.to_json())
+            write_json(work / MARK, record)
+            work = show() if show else work
+        else:
+            torch.manual_seed(recipe.seed + together.rank)  # dropout differs; the weights are those of the first
+        work = together.first(work)
 
         trainer, stopping = build_trainer(recipe, network, objective, work, telling.console, threads_asked)
         if begun:
-            state = CheckpointFolder(work / CHECKPOINTS, tell=telling.note).latest()
+            saved = CheckpointFolder(work / CHECKPOINTS, tell=telling.note)
+            state = together.first(saved.latest() if together.rank == 0 else None)
+            if state and "shards" in state:
+                state = with_shards(state, saved.place / state["shards"], torch.device(recipe.device or "cpu"))
             telling.note(f"from step {state['step']}" if state else "there is no checkpoint yet: from the beginning")
             if state:
                 trainer.load_state_dict(state)
         with watching():
-            train_batches = learning_batches(recipe, data.preprocess, data.parts["train"])
-            validation = plain_batches(data.preprocess, data.parts["validation"], recipe.device)
+            train_batches = learning_batches(recipe, data.preprocess, data.parts["train"], **mine)
+            validation = plain_batches(data.preprocess, data.parts["validation"], recipe.device, **mine)
             fit(trainer, recipe, train_batches, validation)
         record["status"] = trainer.status
         if trainer.status == "terminated":
-            write_json(work / MARK, record)
+            if together.rank == 0:
+                write_json(work / MARK, record)
             telling.note(f"told to end: the state is saved, `osler resume {work}` goes on")
             raise SystemExit(128 + signal.SIGTERM)
+        # All of it in each process: nobody has to wait, and a network in shards needs all of them.
         held_out = plain_batches(data.preprocess, data.parts["test"], recipe.device)
         judged = judge(network, objective, held_out, data.raw["test"])
 
     recipe = with_engine(recipe, trainer.engine)
+    weights = whole_weights(network) if is_sharded(network) else {}
+    if together.rank > 0:
+        together.first(None)  # until the first one has written
+        return Run(work, recipe, data.preprocess, network)
     write_text(work / "recipe.yaml", recipe.to_yaml())
-    save_model(network, str(work / "model.safetensors"))
+    if weights:
+        save_file(weights, work / "model.safetensors")
+    else:
+        save_model(network, str(work / "model.safetensors"))
     write_json(work / "evaluation.json", {"part": "test", **judged})
     record |= {
         "reason": trainer.stop_reason,
@@ -239,6 +286,7 @@ def _train(
     }
     record["environment"]["threads"] = recipe.threads
     write_json(work / MARK, record)
+    together.first(None)
     return Run(work, recipe, data.preprocess, network)
 
 
@@ -300,7 +348,7 @@ def _facts(data: Prepared, own: nn.Module | None) -> Facts:
         own_model=own is not None,
         parameters=0 if own is None else sum(p.numel() for p in own.parameters()),
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
-        cores=os.cpu_count() or 1,
+        cores=max(1, (os.cpu_count() or 1) // local_count()),
     )
 
 

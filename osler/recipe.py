@@ -52,6 +52,7 @@ class EngineSettings(BaseModel):
     compile: bool | None = Field(None, description="by torch.compile")
     micro_batches: PositiveInt = Field(1, description="parts in which each batch is worked on, for less memory")
     deterministic: bool = Field(False, description="the same bits on a GPU each time, for some of its speed")
+    sharding: bool = Field(False, description="weights spread over the processes, for networks too large for one")
 
 
 class CheckpointSettings(BaseModel):
@@ -156,6 +157,12 @@ class Recipe(BaseModel):
                 fields[field] = (
                     _with_option(fields.get(field), option, value) if option else _whole(fields, field, value)
                 )
+        for field in [field for field in NESTED if isinstance(fields.get(field), dict)]:
+            known = NESTED[field].model_fields
+            wrong += [
+                str(unknown_name(f"setting of {field}", name, known)) for name in fields[field] if name not in known
+            ]
+            fields[field] = {name: value for name, value in fields[field].items() if name in known}
         try:
             recipe = cls.model_validate(fields)
         except ValidationError as error:
@@ -257,5 +264,8 @@ def _sentences(errors: Iterable[Any], fields: dict[str, Any]) -> list[str]:
     """Pydantic's errors for people: one sentence a field, whatever kinds of value it could have taken."""
     rules: dict[str, list[str]] = {}
     for error in errors:
-        rules.setdefault(error["loc"][0], []).append(error["msg"].removeprefix("Value error, ").removeprefix("Input "))
+        field, rule = error["loc"][0], error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if error["type"] == "model_type":
+            rule = f"should be settings by name ({', '.join(NESTED[field].model_fields)})"
+        rules.setdefault(field, []).append(rule)
     return [f"{field} = {fields[field]!r}: {' or '.join(dict.fromkeys(rule))}" for field, rule in rules.items()]

@@ -19,7 +19,6 @@ class Batch:
     inputs: Any
     targets: Any = None
     weights: Tensor | None = None  # (N,): how much each sample counts in the loss
-    total: int | None = None  # samples of the whole step, where several processes take a part of it each
 
     def __len__(self) -> int:
         first = self.inputs

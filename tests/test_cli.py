@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -216,3 +217,109 @@ def test_interrupt_saves_the_run(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert "interrupted" in (tmp_path / "run" / "report.html").read_text()
     assert osler("predict", "run", "spirals", cwd=tmp_path).returncode == 0
+
+
+# The engine: within this process, since starting one takes most of the time
+
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Runs `osler` with these words in an empty folder."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        from osler import cli
+
+        monkeypatch.setattr(sys, "argv", ["osler", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        output, errors = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, int(stopped.value.code or 0), output, errors)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OSLER_TRACEBACK", raising=False)
+    return run
+
+
+DIVERGING = ["--model", "linear", "--set", "optimizer={name: sgd, lr: 1.0e+9}", "--set", "schedule=constant"]
+
+
+@pytest.mark.parametrize(("policy", "note"), [("stop", "the weights are"), ("skip", "the step was left out")])
+def test_divergence_names_the_place(shell: Shell, tmp_path: Path, policy: str, note: str) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i / 7},{i * i / 3}\n" for i in range(60)))
+    options = ["--target", "y", *DIVERGING, "--batch-size", "4", "--epochs", "40", "--on-nonfinite", policy]
+    done = shell("train", "t.csv", *options, "--out", "run")
+    assert done.returncode == 1, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "diverged"
+    assert "first not finite: " in record["notes"][0]
+    assert note in record["notes"][0]
+    assert record["notes"][0] in done.stdout.replace("\n", "")
+    assert "is diverged: there is nothing left to do" in refused(shell("resume", "run"))
+
+
+def test_divergence_that_shows_on_the_held_out_part_only(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i / 7},{i * i / 3}\n" for i in range(60)))
+    options = ["--target", "y", *DIVERGING, "--batch-size", "all", "--epochs", "4", "--out", "run"]
+    done = shell("train", "t.csv", *options)
+    assert done.returncode == 1
+    notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    assert notes == ["epoch 1: loss/val is inf"] or "first not finite" in notes[0]
+
+
+def test_speed_is_explained(shell: Shell) -> None:
+    options = ["--epochs", "2", "--set", "engine.channels-last=false", "--set", "threads=1"]
+    done = shell("train", "iris", *options, "--explain-speed")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout[done.stdout.index("\nSpeed\n") :]
+    assert "nothing was tried" in text
+    for part in ("precision=float32", "channels_last=False", "compile=False", "micro_batches=1", "threads=1"):
+        assert part in text
+    assert json.loads(shell("train", "iris", *options, "--explain-speed", "--json").stdout)["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "iris", "--on-nonfinite", "skipp"], "should be 'stop', 'skip' or 'rollback'"),
+        (["train", "iris", "--set", "on-nonfinite=never"], "should be 'stop', 'skip' or 'rollback'"),
+        (["train", "iris", "--set", "engine.precison=bfloat16"], "did you mean 'precision'"),
+        (["train", "iris", "--set", "engine.precision=float16"], "should be 'float32' or 'bfloat16'"),
+        (["train", "iris", "--set", "engine={micro_batch: 2}"], "did you mean 'micro_batches'"),
+        (["train", "iris", "--set", "engine=fast"], "should be settings by name (precision"),
+        (["train", "iris", "--set", "checkpoints.evry=3"], "did you mean 'every'"),
+        (["train", "iris", "--explain-sped"], "--explain-speed"),
+        (["resume"], "RUN"),
+        (["resume", "nowhere"], "is not a run folder"),
+        (["resume", "."], "is not a run folder"),
+    ],
+)
+def test_bad_input_for_the_engine_is_one_line(arguments: list[str], message: str, shell: Shell, tmp_path: Path) -> None:
+    assert message in refused(shell(*arguments))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        ("accuracy>0.9", "a goal is like accuracy>=0.99"),
+        ("acuracy>=0.9", "did you mean 'accuracy'"),
+        ("rmse<=0.9", "unknown validation metric in the goal 'rmse'"),
+    ],
+)
+def test_goals_that_cannot_be(goal: str, message: str, shell: Shell, tmp_path: Path) -> None:
+    done = shell("train", "iris", "--epochs", "2", "--set", f"goal={goal}")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_resuming_what_is_finished_or_damaged(shell: Shell, tmp_path: Path) -> None:
+    shell("train", "iris", "--epochs", "1", "--out", "done")
+    assert "is finished: there is nothing left to do" in refused(shell("resume", "done"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"status": "trai')
+    assert "run.json is damaged" in refused(shell("resume", "run"))

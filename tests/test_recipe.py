@@ -199,6 +199,71 @@ def test_wrong_values_are_named(fields: dict[str, Any], rule: str) -> None:
     assert rule in str(caught.value)
 
 
+# Settings with fixed names
+
+
+def test_engine_and_checkpoints_in_and_out(tmp_path: Path) -> None:
+    settings = {"engine.precision": "bfloat16", "engine.micro-batches": 3, "checkpoints": {"every_steps": 7}}
+    recipe = Recipe.build({**settings, "goal": "accuracy>=0.99", "on-nonfinite": "rollback"})
+    assert recipe.engine is not None
+    assert recipe.checkpoints is not None
+    assert (recipe.engine.precision, recipe.engine.micro_batches, recipe.engine.compile) == ("bfloat16", 3, None)
+    assert (recipe.checkpoints.every, recipe.checkpoints.every_steps, recipe.checkpoints.keep) == (30.0, 7, 2)
+    assert (recipe.goal, recipe.on_nonfinite) == ("accuracy>=0.99", "rollback")
+    assert read(tmp_path, recipe.to_yaml()) == recipe
+    over = Recipe.build({"engine.precision": "float32", "checkpoints.keep": 5}, recipe)
+    fields = over.to_dict()
+    assert fields.pop("engine").items() >= {"precision": "float32", "micro_batches": 3}.items()
+    assert fields == {
+        "seed": 0,
+        "checkpoints": {"every": 30.0, "every_steps": 7, "keep": 5},
+        "goal": "accuracy>=0.99",
+        "on_nonfinite": "rollback",
+    }
+    assert "None" not in recipe.to_yaml()
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"engine.precison": "x"}, "unknown setting of engine 'precison'; did you mean 'precision'?"),
+        ({"engine": {"precison": "x"}}, "unknown setting of engine 'precison'; did you mean 'precision'?"),
+        ({"engine.chanels-last": True}, "unknown setting of engine 'chanels_last'; did you mean 'channels_last'?"),
+        ({"engine.threads": 2}, "unknown setting of engine 'threads'; known: channels_last, compile, deterministic"),
+        ({"engine.precision": "float16"}, "should be 'float32' or 'bfloat16'"),
+        ({"engine.compile": "maybe"}, "engine = {'compile': 'maybe'}: should be a valid boolean"),
+        ({"engine.micro_batches": 0}, "engine = {'micro_batches': 0}: should be greater than 0"),
+        ({"engine": "fast"}, "engine = 'fast': should be settings by name (precision, channels_last, compile"),
+        ({"engine": []}, "engine = []: should be settings by name"),
+        ({"engin.precision": "float32"}, "unknown recipe field 'engin'; did you mean 'engine'?"),
+        ({"checkpoint.every": 3}, "unknown recipe field 'checkpoint'; did you mean 'checkpoints'?"),
+        ({"checkpoints.evry": 3}, "unknown setting of checkpoints 'evry'; did you mean 'every'?"),
+        ({"checkpoints": {"every_step": 3}}, "unknown setting of checkpoints 'every_step'; did you mean 'every_steps'"),
+        ({"checkpoints.every": 0}, "checkpoints = {'every': 0}: should be greater than 0"),
+        ({"checkpoints.every_steps": 2.5}, "checkpoints = {'every_steps': 2.5}: should be a valid integer"),
+        ({"checkpoints.keep": -1}, "checkpoints = {'keep': -1}: should be greater than 0"),
+        ({"goal": 3}, "goal = 3: should be a valid string"),
+        ({"gaol": "accuracy>=0.9"}, "unknown recipe field 'gaol'; did you mean 'goal'?"),
+        ({"on_nonfinite": "skipp"}, "on_nonfinite = 'skipp': should be 'stop', 'skip' or 'rollback'"),
+        ({"on_nonfinit": "skip"}, "unknown recipe field 'on_nonfinit'; did you mean 'on_nonfinite'"),
+    ],
+)
+def test_wrong_settings_are_named(fields: dict[str, Any], rule: str) -> None:
+    given = {key: dict(value) if isinstance(value, dict) else value for key, value in fields.items()}
+    with pytest.raises(InputError) as caught:
+        Recipe.build(fields)
+    assert rule in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert fields == given  # what was given is left as it is
+
+
+def test_typos_in_a_file_are_all_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, "engine: {precison: bfloat16, compil: true}\ncheckpoints: {kep: 3}\nepochs: 0\n")
+    for part in ("'precison'; did you mean 'precision'", "did you mean 'compile'", "did you mean 'keep'", "epochs = 0"):
+        assert part in str(caught.value)
+
+
 def bomb(levels: int = 9) -> str:
     names = "abcdefghij"
     lines = [f"{names[0]}: &{names[0]} [x, x, x, x, x, x, x, x, x]"]

@@ -87,18 +87,11 @@ class Batches:
         self.given = 0  # batches of this epoch
         self.skip = 0  # batches that the next iteration leaves out
         self.before = self.order.get_state()  # the order's random numbers when this epoch began
-        self.bounds = self._bounds()
+        self.least = 2 * processes
+        self.bounds = batch_bounds(len(data), batch_size, processes, self.least)
 
     def __len__(self) -> int:
         return len(self.bounds)
-
-    def _bounds(self) -> list[tuple[int, int]]:
-        starts = list(range(0, len(self.data), self.batch_size))
-        # Every process needs a sample, and batch normalisation two.
-        least = 2 if self.processes == 1 else 2 * self.processes
-        if len(starts) > 1 and len(self.data) - starts[-1] < min(least, self.batch_size):
-            starts.pop()
-        return list(pairwise([*starts, len(self.data)]))
 
     def __iter__(self) -> Iterator[Batch]:
         skip = self.given = self.skip
@@ -115,9 +108,7 @@ class Batches:
         self.given = 0
 
     def _batch(self, order: Tensor | None, first: int, last: int) -> Batch:
-        total = last - first
-        start = first + total * self.rank // self.processes
-        end = first + total * (self.rank + 1) // self.processes
+        start, end = share(first, last, self.rank, self.processes)
         part = self.data[slice(start, end) if order is None else order[start:end]]
         if part.inputs.device != self.device:
             part = part.to(self.device)
@@ -126,19 +117,55 @@ class Batches:
             inputs = self.augment(inputs, self.chance)
         if self.transform is not None:
             inputs = self.transform(inputs)
-        return Batch(inputs, part.targets, part.weights, total)
+        return Batch(inputs, part.targets, part.weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Where this iteration is: to be given to `load_state_dict` of batches of the same data."""
         order = self.before if self.given else self.order.get_state()
-        return {"given": self.given, "order": order, "chance": self.chance.get_state()}
+        return {
+            "given": self.given,
+            "order": order,
+            "chance": self.chance.get_state(),
+            "processes": self.processes,
+            "least": self.least,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The next iteration gives what is left of that epoch, bit for bit."""
+        """The next iteration gives what is left of that epoch, bit for bit.
+
+        The state of one number of processes is good for another: the batches are the same, cut into other parts.
+        """
         self.skip = self.given = int(state["given"])
         self.order.set_state(state["order"])
         self.before = self.order.get_state()
-        self.chance.set_state(state["chance"])
+        if state["processes"] == self.processes:
+            self.chance.set_state(state["chance"])
+        self.least = max(state["least"], self.least)
+        self.bounds = batch_bounds(len(self.data), self.batch_size, self.processes, self.least)
+
+
+def batch_bounds(samples: int, batch_size: int, processes: int, least: int) -> list[tuple[int, int]]:
+    """First sample of each batch and of the next; a last batch of fewer than `least` joins the one before it.
+
+    `least` is two for each process: batch normalisation needs them. Raises InputError where a process would get none.
+    """
+    starts = list(range(0, samples, batch_size))
+    if len(starts) > 1 and samples - starts[-1] < min(least, batch_size):
+        starts.pop()
+    bounds = list(pairwise([*starts, samples]))
+    smallest = min((last - first for first, last in bounds), default=processes)
+    if smallest < processes:
+        raise InputError(
+            f"a batch of {smallest} cannot be shared by {processes} processes: "
+            "take a larger batch_size, or fewer processes"
+        )
+    return bounds
+
+
+def share(first: int, last: int, rank: int, processes: int) -> tuple[int, int]:
+    """The part of a batch that is this process's: nearly equal parts, in order."""
+    samples = last - first
+    return first + samples * rank // processes, first + samples * (rank + 1) // processes
 
 
 def _fits(data: Dataset, device: torch.device) -> bool:

@@ -7,13 +7,12 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from osler.data.batches import Augmentation, Batches, Dataset
+from osler.data.batches import Augmentation, Batches, Dataset, batch_bounds, share
 from osler.data.rowfiles import StreamedDataset
 from osler.errors import InputError
 from osler.records import Batch
@@ -82,7 +81,8 @@ class StreamedBatches:
         self.before = self.order.get_state()  # the order's random numbers when this epoch began
         self.block = max(block_bytes // data.row_bytes, 1)  # rows
         self.blocks = max(buffer_bytes // 2 // (self.block * data.row_bytes), 1)  # in a window
-        self.bounds = self._bounds()
+        self.least = 2 * processes
+        self.bounds = batch_bounds(len(data), batch_size, processes, self.least)
         self.data_wait = 0.0
         self.seconds = 0.0
 
@@ -93,14 +93,6 @@ class StreamedBatches:
     def data_wait_share(self) -> float:
         return self.data_wait / self.seconds if self.seconds else 0.0
 
-    def _bounds(self) -> list[tuple[int, int]]:
-        starts = list(range(0, len(self.data), self.batch_size))
-        # Every process needs a sample, and batch normalisation two.
-        least = 2 if self.processes == 1 else 2 * self.processes
-        if len(starts) > 1 and len(self.data) - starts[-1] < min(least, self.batch_size):
-            starts.pop()
-        return list(pairwise([*starts, len(self.data)]))
-
     def __iter__(self) -> Iterator[Batch]:
         skip, self.skip, self.given = self.skip, 0, 0
         self.before = self.order.get_state()
@@ -109,7 +101,6 @@ class StreamedBatches:
         with contextlib.closing(self._spans(windows, skip)) as spans:
             for number, part in enumerate(spans, skip):
                 self.given = number + 1
-                first, last = self.bounds[number]
                 inputs = part.inputs.to(self.device, non_blocking=True)
                 if self.augment is not None:
                     inputs = self.augment(inputs, self.chance)
@@ -120,7 +111,7 @@ class StreamedBatches:
                 targets, weights = (
                     t if t is None else t.to(self.device, non_blocking=True) for t in (part.targets, part.weights)
                 )
-                yield Batch(inputs, targets, weights, last - first)
+                yield Batch(inputs, targets, weights)
                 self.seconds += time.perf_counter() - begun
                 begun = time.perf_counter()
         self.given = 0
@@ -144,7 +135,7 @@ class StreamedBatches:
 
     def _spans(self, windows: list[tuple[int, Tensor, int]], skip: int) -> Generator[Dataset, None, None]:
         """This process's samples of every batch from number `skip` on."""
-        shares = [self._share(first, last) for first, last in self.bounds[skip:]]
+        shares = [share(first, last, self.rank, self.processes) for first, last in self.bounds[skip:]]
         if not shares:
             return
         ends = [place for place, *_ in windows[1:]] + [len(self.data)]
@@ -176,10 +167,6 @@ class StreamedBatches:
                         pieces[-1] = _copied(pieces[-1])
                 yield pieces[0] if len(pieces) == 1 else _joined(pieces)
 
-    def _share(self, first: int, last: int) -> tuple[int, int]:
-        total = last - first
-        return first + total * self.rank // self.processes, first + total * (self.rank + 1) // self.processes
-
     def _read(self, files: dict[str, int], blocks: Tensor, seed: int) -> Dataset:
         """The rows of these blocks, mixed if this is shuffled."""
         sizes = self._sizes(blocks)
@@ -203,6 +190,7 @@ class StreamedBatches:
         """Where this iteration is: to be given to `load_state_dict` of batches of the same data."""
         order = self.before if self.given else self.order.get_state()
         place = {"given": self.given or self.skip, "order": order, "chance": self.chance.get_state()}
+        place |= {"processes": self.processes, "least": self.least}
         return {**place, "samples": len(self.data), "window": self.block * self.blocks}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -217,7 +205,10 @@ class StreamedBatches:
         self.skip = int(state["given"])
         self.given = 0
         self.order.set_state(state["order"])
-        self.chance.set_state(state["chance"])
+        if state["processes"] == self.processes:
+            self.chance.set_state(state["chance"])
+        self.least = max(state["least"], self.least)
+        self.bounds = batch_bounds(len(self.data), self.batch_size, self.processes, self.least)
 
 
 def open_batches(data: Dataset | StreamedDataset, batch_size: int, **options: Any) -> Batches | StreamedBatches:

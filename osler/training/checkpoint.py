@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ class CheckpointFolder:
 
     `save` copies the state and returns; a thread writes it: temporary file, fsync, rename, so that a checkpoint is
     complete or not there. Kept are the last `keep` and the best. What cannot be written (a full disk) is told to
-    `tell`; older checkpoints stay.
+    `tell`; older checkpoints stay. A state in shards, which several processes write, names their folder in "shards".
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as place, CheckpointFolder(Path(place)) as folder:
@@ -42,7 +43,7 @@ class CheckpointFolder:
         self.place = place
         self.keep = keep
         self.tell = tell
-        self.tasks: queue.Queue[tuple[dict[str, Any], bool] | None] = queue.Queue(maxsize=1)
+        self.tasks: queue.Queue[tuple[dict[str, Any], bool, Callable[[], None]] | None] = queue.Queue(maxsize=1)
         self.writer: threading.Thread | None = None
 
     def __enter__(self) -> CheckpointFolder:
@@ -51,12 +52,17 @@ class CheckpointFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def save(self, state: dict[str, Any], best: bool = False) -> None:
-        """Writes the state, which has a number "step", in the background. `best`: keep it until a better one comes."""
+    def save(
+        self, state: dict[str, Any], best: bool = False, shards_written: Callable[[], None] = lambda: None
+    ) -> None:
+        """Writes the state, which has a number "step", in the background. `best`: keep it until a better one comes.
+
+        `shards_written` waits until its shards are in their folder.
+        """
         if self.writer is None:
             self.writer = threading.Thread(target=self._work, name="checkpoints", daemon=True)
             self.writer.start()
-        self.tasks.put((copied(state), best))
+        self.tasks.put((copied(state), best, shards_written))
 
     @property
     def busy(self) -> bool:
@@ -78,19 +84,23 @@ class CheckpointFolder:
         while (task := self.tasks.get()) is not None:
             try:
                 self._write(*task)
-            except OSError as error:
-                self.tell(f"checkpoint of step {task[0]['step']} not written ({error.strerror}); older ones are kept")
+            except Exception as error:  # a full disk, a state that cannot be pickled: training goes on
+                why = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+                self.tell(f"checkpoint of step {task[0]['step']} not written ({why}); older ones are kept")
             finally:
                 self.tasks.task_done()
         self.tasks.task_done()
 
-    def _write(self, state: dict[str, Any], best: bool) -> None:
+    def _write(self, state: dict[str, Any], best: bool, shards_written: Callable[[], None]) -> None:
         self.place.mkdir(parents=True, exist_ok=True)
+        shards_written()
         buffer = io.BytesIO()
         torch.save(state, buffer)
         data = buffer.getbuffer()
         path = self.place / f"step-{state['step']:08d}.pt"
         about = {"step": state["step"], "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "best": best}
+        if "shards" in state:
+            about |= {"shards": state["shards"], "sizes": _sizes(self.place / state["shards"])}
         write_durably(path, data)
         write_durably(path.with_suffix(".json"), json.dumps(about).encode())
         self._prune(path)
@@ -99,9 +109,15 @@ class CheckpointFolder:
         """Deletes all but the last few and the best."""
         paths = self.paths()
         best = [path for path in paths if _about(path).get("best")]
-        for path in set(paths) - set(paths[: self.keep]) - set(best[:1]) - {newest}:
+        kept = {*paths[: self.keep], *best[:1], newest}
+        for path in set(paths) - kept:
             path.with_suffix(".json").unlink(missing_ok=True)  # first: without it there is no checkpoint
             path.unlink(missing_ok=True)
+        in_use = {_about(path).get("shards") for path in kept}
+        for shards in self.place.glob("step-*.shards"):
+            # Those of this step or later may just be written.
+            if shards.name not in in_use and shards.name < newest.stem:
+                shutil.rmtree(shards, ignore_errors=True)
 
     def paths(self) -> list[Path]:
         """The complete checkpoints, the last one first."""
@@ -122,14 +138,22 @@ def load_checkpoint(path: Path, map_location: torch.device | str = "cpu") -> dic
     """The state in a checkpoint. Raises InputError when it is torn, damaged, or not one of ours; runs no code in it."""
     try:
         data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != _about(path).get("sha256"):
+        about = _about(path)
+        if hashlib.sha256(data).hexdigest() != about.get("sha256"):
             raise InputError(f"checkpoint {path} is damaged (its checksum differs)")
+        if "shards" in about and _sizes(path.with_name(about["shards"])) != about["sizes"]:
+            raise InputError(f"checkpoint {path} is damaged (its shards have other sizes)")
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
     except InputError:
         raise
     except Exception as error:  # unpickling damaged bytes may raise anything
         raise InputError(f"checkpoint {path} cannot be read ({' '.join(str(error).split())[:200]})") from None
     return state
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The bytes of each file in a folder of shards."""
+    return {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -59,8 +59,9 @@ class Gradients:
                 count = len(part) if turn.count is None else turn.count(outcome.outputs, part)
                 if number == 1:
                     clear(optimizer)
-                (outcome.loss * count).backward()  # type: ignore[no-untyped-call]
-            loss = loss + outcome.loss.detach() * count
+                share = _counted(outcome, count)
+                share.backward()  # type: ignore[no-untyped-call]
+            loss = loss + share.detach()
             total = total + count
             outputs.append(_detached(outcome.outputs))
         # The engine of several processes has averaged their gradients: together they are of the mean over all samples.
@@ -84,7 +85,7 @@ class Gradients:
         if self.parts >= len(batch):
             raise InputError(f"out of memory with a single sample at a time ({problem[:120]}): take a smaller network")
         self.parts = min(self.parts * 2, len(batch))
-        normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+        normalised = any(map(is_batch_norm, model.modules()))
         self.notes.append(
             f"out of memory with {len(batch)} samples at once: each batch is now worked on in {self.parts} parts, "
             "which changes neither loss nor gradient"
@@ -117,6 +118,27 @@ def _rows(value: Any, start: int, end: int) -> Any:
     return None if value is None else value[start:end]
 
 
+def _counted(outcome: Outcome, count: float | Tensor) -> Tensor:
+    """The loss times what it counts for; where that is 0 (nothing but targets to ignore) it is 0, and so its gradient.
+
+    The mean over nothing is no number. Nobody waits for the device to know whether it is.
+    """
+    if not isinstance(count, Tensor):
+        return outcome.loss * count
+    counts = count > 0
+    for output in _tensors(outcome.outputs):
+        if output.requires_grad:
+            output.register_hook(lambda gradient: gradient.where(counts, 0))  # type: ignore[no-untyped-call]
+    return (outcome.loss * count).where(counts, 0)
+
+
+def _tensors(outputs: Any) -> list[Tensor]:
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, tuple | list) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
 def _detached(outputs: Any) -> Any:
     if isinstance(outputs, dict):
         return {key: _detached(value) for key, value in outputs.items()}
@@ -133,6 +155,11 @@ def _joined(parts: list[Any]) -> Any:
     if isinstance(first, tuple):
         return tuple(_joined(list(values)) for values in zip(*parts, strict=True))
     return torch.cat(parts) if isinstance(first, Tensor) and first.ndim else first
+
+
+def is_batch_norm(module: nn.Module) -> bool:
+    """Whether what the module does to a sample depends on the others in its batch."""
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -27,15 +27,28 @@ class Meter:
         self.objective = objective
         self.device = torch.device(device)
         self.metrics = {name: metric.to(device) for name, metric in objective.metrics().items()}
-        self.losses: dict[str, float | Tensor] = {}
+        self.losses: dict[str, float | Tensor] = {}  # summed
+        self.counts: dict[str, float | Tensor] = {}  # what they are the sum over
         self.samples = 0
         self.waiting: list[tuple[Tensor, Tensor]] = []
         self.waiting_numbers = 0
 
-    def add_loss(self, name: str, loss: Tensor, count: int) -> None:
-        """The mean loss of `count` samples in the turn of that name."""
-        weighted = loss.detach().double() * count if runs_ahead(loss.device) else loss.item() * count
+    def add_loss(self, name: str, loss: Tensor, count: float | Tensor) -> None:
+        """The mean loss of `count` samples (or what they count for) in the turn of that name."""
+        if runs_ahead(loss.device):
+            weighted: float | Tensor = loss.detach().double() * count
+        else:
+            count = float(count)
+            weighted = loss.item() * count if count else 0.0  # the mean over nothing is no number
         self.losses[name] = self.losses.get(name, 0.0) + weighted
+        self.counts[name] = self.counts.get(name, 0.0) + count
+
+    def add_looked_at(self, outcome: Outcome, batch: Batch) -> None:
+        """What `objective.evaluate` gives of a batch; its loss counts as in learning, so cutting changes nothing."""
+        turns = self.objective.turns()
+        count = turns[0].count if len(turns) == 1 else None
+        self.add_loss("", outcome.loss, len(batch) if count is None else count(outcome.outputs, batch))
+        self.add(outcome, batch)
 
     def add(self, outcome: Outcome, batch: Batch) -> None:
         """Counts the batch, and measures the outputs if there are metrics."""
@@ -61,37 +74,54 @@ class Meter:
         if self.waiting:
             self._measure()
         # In double precision: the order of summing must not show.
-        totals = torch.tensor([float(self.samples), *map(float, self.losses.values())], dtype=torch.float64)
+        seen = float(any(metric.update_called for metric in self.metrics.values()))
+        parts = [float(self.samples), seen, *map(float, self.losses.values()), *map(float, self.counts.values())]
+        totals = torch.tensor(parts, dtype=torch.float64)
         if processes is not None:
             (totals,) = processes.sum(totals.to(processes.device))
-        samples, *losses = totals.tolist()
+        samples, measured, *sums = totals.tolist()
         if samples == 0:
             raise InputError("there was no batch to learn from or to judge: the data is empty, or was used up before")
+        number = len(self.losses)
         means = {
-            f"loss_{name}" if name else "loss": loss / samples for name, loss in zip(self.losses, losses, strict=True)
+            f"loss_{name}" if name else "loss": loss / count if count else math.nan
+            for name, loss, count in zip(self.losses, sums[:number], sums[number:], strict=True)
         }
-        # Nothing was measured where the first loss was not finite.
-        measured = {name: float(m.compute()) if m.update_count else math.nan for name, m in self.metrics.items()}
-        return means | measured
+        if not measured:  # the first loss was not finite
+            return means | dict.fromkeys(self.metrics, math.nan)
+        several = processes is not None and processes.count > 1
+        for metric in self.metrics.values():
+            metric.distributed_available_fn = lambda: several  # then torchmetrics puts their counts together
+            metric._update_count = max(metric.update_count, 1)  # another process may have seen what there was
+        return means | {name: float(metric.compute()) for name, metric in self.metrics.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What was collected so far."""
         return {
             "losses": dict(self.losses),
+            "counts": dict(self.counts),
             "samples": self.samples,
             "waiting": list(self.waiting),
             "metrics": {name: metric.metric_state for name, metric in self.metrics.items()},
             "updates": {name: metric.update_count for name, metric in self.metrics.items()},
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on collecting from there."""
-        self.losses, self.samples, self.waiting = dict(state["losses"]), state["samples"], list(state["waiting"])
-        self.waiting_numbers = sum(predictions.numel() for predictions, _ in self.waiting)
+    def merge_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on collecting from there, together with what is already collected."""
+        for name, loss in state["losses"].items():
+            self.losses[name] = self.losses.get(name, 0.0) + loss
+            self.counts[name] = self.counts.get(name, 0.0) + state["counts"][name]
+        self.samples += state["samples"]
         for name, metric in self.metrics.items():
-            for part, value in state["metrics"][name].items():
-                setattr(metric, part, value)
-            metric._update_count = state["updates"][name]
+            if metric.update_called:
+                metric.merge_state(state["metrics"][name])
+            else:
+                for part, value in state["metrics"][name].items():
+                    setattr(metric, part, value)
+            metric._update_count += state["updates"][name]
+        # Only now: measuring counts as an update.
+        self.waiting += state["waiting"]
+        self.waiting_numbers = sum(predictions.numel() for predictions, _ in self.waiting)
 
 
 def evaluate(
@@ -109,6 +139,5 @@ def evaluate(
             # Once a batch: autocast keeps its copies of the weights until its end.
             with (engine or Engine()).autocast(device):
                 outcome = objective.evaluate(model, batch)
-            meter.add_loss("", outcome.loss, len(batch))
-            meter.add(outcome, batch)
+            meter.add_looked_at(outcome, batch)
     return meter.result(processes)

@@ -19,6 +19,7 @@ KEPT_EVERY = 100  # steps between copies of the good weights
 LOOK_EVERY = 20  # steps between looks where a look means waiting for the device
 SKIPPED = 20  # bad steps in a row after which leaving them out is no cure
 ROLLBACKS = 3
+NOWHERE = "nowhere when the step is repeated"
 
 
 class Guard:
@@ -178,7 +179,7 @@ def first_place(model: nn.Module, loss: Callable[[], Tensor]) -> str:
             handle.remove()
     if spoilt and "the inputs" not in places:
         return f"the weights {spoilt[0]!r}, spoilt by a step before"
-    return places[0] if places else "nowhere when the step is repeated"
+    return places[0] if places else NOWHERE
 
 
 def _all_finite(value: Any) -> bool:

@@ -13,11 +13,13 @@ HEARD = (signal.SIGINT, signal.SIGTERM)
 class Signals:
     """Within it the first Ctrl-C or SIGTERM only sets `received`; another Ctrl-C interrupts at once.
 
-    Schedulers send SIGTERM some seconds before they take a machine away, some of them several times. Outside the main thread nothing is heard:
-    signals come to the main thread only.
+    Schedulers send SIGTERM some seconds before they take a machine away, some of them several times. Outside the main
+    thread nothing is heard: signals come to the main thread only. `patient`: a second Ctrl-C changes nothing either, as
+    for one of several processes, which hears of it from the terminal and from torchrun.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
+        self.patient = patient
         self.received: signal.Signals | None = None
         self.before: dict[int, Any] = {}
 
@@ -37,6 +39,6 @@ class Signals:
         self.before.clear()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
+        if self.received is not None and number == signal.SIGINT and not self.patient:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
 import math
 import signal
 import time
@@ -23,16 +22,17 @@ from osler.objectives.objective import Objective, Turn
 from osler.objectives.supervised import Supervised
 from osler.records import Batch
 from osler.training.callbacks.callback import Callback, as_callback
+from osler.training.distributed import processes_on
 from osler.training.engine import Engine
-from osler.training.gradients import Gradients
+from osler.training.gradients import Gradients, is_batch_norm
 from osler.training.history import History
 from osler.training.leanstep import LeanStep
 from osler.training.looking import looking
 from osler.training.meter import Meter, evaluate
-from osler.training.nonfinite import Guard, Policy, first_place
+from osler.training.nonfinite import NOWHERE, Guard, Policy, first_place
 from osler.training.pace import Measured, choose
-from osler.training.processes import Processes
 from osler.training.randomness import random_state, set_random_state
+from osler.training.sharded import is_sharded
 from osler.training.signals import Signals
 
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
@@ -58,7 +58,8 @@ class Trainer:
     `callbacks`: `Callback` objects, or functions of the trainer that are called after each epoch. `clip_value`,
     `clip_norm`: the largest entry and the largest norm of a turn's gradient. `device`: where to train (default: where
     the model is). `engine`: how to compute; what it leaves open is measured where that pays. `on_nonfinite`: what to do
-    when a loss is no finite number: "stop", "skip" the step, or "rollback" to a state some steps before.
+    when a loss is no finite number: "stop", "skip" the step, or "rollback" to a state some steps before. Within a group
+    of processes (`torchrun`) each trains on the batches that it is given, and the gradient is that of all together.
 
     After `fit`: `history` (a row an epoch), `status` ("finished", "stopped early", "interrupted", "terminated" by
     SIGTERM, "diverged" when the loss was no finite number, "failed" after an exception), `notes` (what went wrong and
@@ -99,21 +100,29 @@ class Trainer:
         self.turns = list(self.objective.turns())
         self.optimizers = _optimizers(optimizer, self.turns, self.model)
         self.make_schedule = schedule
-        self.callbacks = [as_callback(callback) for callback in callbacks]
         self.clip_value = clip_value
         self.clip_norm = clip_norm
         self.engine = engine or Engine()
         self.speed: list[Measured] = []  # what was tried to make steps faster, and what it gave
-        self.processes = Processes(self.device)
-        self.network = self.processes.wrap(self.model)  # what the objective calls
+        self.processes = processes_on(self.device)
+        if self.processes.count > 1 and len(self.turns) > 1:
+            raise InputError(
+                f"a step of this objective has {len(self.turns)} turns, and {self.processes.count} processes train "
+                "objectives of one turn only: train it in one process"
+            )
+        self.callbacks = [
+            made if made.everywhere or self.processes.rank == 0 else Callback() for made in map(as_callback, callbacks)
+        ]
+        self.network = self.model  # what the objective calls while learning
         self.guard = Guard(self.model, self.optimizers, on_nonfinite)
-        self.signals = Signals()
+        self.signals = Signals(patient=self.processes.count > 1)
         self.history = History()
         self.notes: list[str] = []  # what went wrong and was put right, for people
         self.status = "new"
         self.torn = False  # a second Ctrl-C may have fallen into a step
         self.epoch = 0  # epochs begun
         self.batch = 0  # batches of this epoch done; 0 between epochs
+        self.drained = False  # whether these were all of it
         self.step = 0  # steps done
         self.epochs = 0  # epochs wanted
         self.stop_reason = ""
@@ -149,6 +158,7 @@ class Trainer:
         self.epochs = self.epoch + epochs
         self.status, self.stop_reason = "training", ""
         self.gradients = Gradients(self.processes, self.engine, self.notes)
+        self.news = self.processes.news()
         steps = [LeanStep(optimizer) for optimizer in self.optimizers]
         self.model.train()
         running = contextlib.ExitStack()  # the engine, once it is chosen
@@ -164,6 +174,7 @@ class Trainer:
                     self.epoch += 1
                     self.meter = Meter(self.objective, self.device)
                     self.seconds = 0.0
+                    self.drained = False
                     self.randomness = random_state()  # from which data loaders draw this epoch's order
                 started = time.perf_counter() - self.seconds
 
@@ -190,16 +201,18 @@ class Trainer:
                     self.seconds = time.perf_counter() - started
                     for callback in after_step:
                         callback.step(self)
-                    if self._told_to_end() or self.status != "training":
+                    if self._told_to_end(self.news) or self.status != "training":
                         break
+                else:
+                    self.drained = True
 
                 if self.status == "training" and not self.guard.settle():
                     self._bad_step(turn, batch, outcome.loss)
                 with contextlib.ExitStack() as judging:
                     for callback in self.callbacks:
                         judging.enter_context(callback.judging(self))
-                    row = {} if self._told_to_end() else self._row(validation)
-                    if self._told_to_end():
+                    row = {} if self._told_to_end(self.processes.largest) else self._row(validation)
+                    if self._told_to_end(self.processes.largest):
                         break
                     for plateau in each_epoch:
                         plateau.step(row["loss/val"])
@@ -212,6 +225,8 @@ class Trainer:
                         callback.epoch(self)
                 for callback in self.callbacks:
                     callback.settled(self)
+                self.stop_reason = next(filter(None, self.processes.gather(self.stop_reason)), "")
+                self.network = self.processes.wrap(self.model)  # callbacks may have frozen or freed some of it
             if self.status == "training":
                 self.status = "stopped early" if self.stop_reason else "finished"
         except KeyboardInterrupt:
@@ -223,6 +238,7 @@ class Trainer:
             for callback in reversed(self.callbacks):  # the last to begin is the first to end
                 callback.end(self)
             running.close()
+            self.network = self.model
             self.model.eval()
             if self.schedules:  # the next call's schedule begins where this one began
                 for group, before in zip(groups, settings, strict=True):
@@ -239,10 +255,20 @@ class Trainer:
             yield replace(batch, inputs=self.engine.laid_out(batch.inputs)) if self.engine.channels_last else batch
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on from here as if nothing had happened; tensors are not copied."""
+        """All that is needed to go on from here as if nothing had happened; tensors are not copied.
+
+        Of several processes, all have to ask at the same step. Random numbers, place and counts are each one's own.
+        """
+        own = {
+            "meter": self.meter.state_dict() if self.batch else {},
+            "data": self.train.state_dict() if isinstance(self.train, KeepsPlace) else {},
+            "epoch_random": self.randomness,
+            "random": random_state(),
+        }
         return {
             "epoch": self.epoch,
             "batch": self.batch,
+            "drained": self.drained,
             "step": self.step,
             "epochs": self.epochs,
             "planned": self.planned,
@@ -253,10 +279,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "callbacks": [callback.state_dict() for callback in self.callbacks],
-            "meter": self.meter.state_dict() if self.batch else {},
-            "data": self.train.state_dict() if isinstance(self.train, KeepsPlace) else {},
-            "epoch_random": self.randomness,
-            "random": random_state(),
+            "own": self.processes.gather(own),
             "engine": asdict(replace(self.engine, micro_batches=self.gradients.parts)),
         }
 
@@ -283,13 +306,22 @@ class Trainer:
                     part.load_state_dict(saved)
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(f"this state is of another training program ({' '.join(str(error).split())})") from None
+        self.drained = state["drained"]
+        rank, count, saved = self.processes.rank, self.processes.count, state["own"]
         self.meter = Meter(self.objective, self.device)
-        if self.batch:
-            self.meter.load_state_dict(state["meter"])
-        self.randomness = state["epoch_random"]
+        for own in saved[rank::count] if self.batch else []:
+            self.meter.merge_state_dict(own["meter"])
+        own = saved[rank] if len(saved) == count else saved[0]
+        self.randomness, self._random = own["epoch_random"], own["random"]
         if isinstance(self.train, KeepsPlace):
-            self.train.load_state_dict(state["data"])
-        self._random = state["random"]
+            self.train.load_state_dict(own["data"])
+        if len(saved) != count:
+            self.notes.append(
+                f"begun by {len(saved)} processes, goes on with {count}: the same samples, "
+                "but other noise and last digits"
+            )
+            if rank > 0:
+                self._random = random_state()  # not the first one's
 
     def _from_here(self, train: Iterable[Any]) -> Iterable[Any]:
         """The batches of this epoch that are still to come."""
@@ -298,7 +330,8 @@ class Trainer:
             return train
         if self.batch == 0 or isinstance(train, KeepsPlace):
             set_random_state(random)
-            return train
+            # Data that has given all of an epoch would begin the next one.
+            return () if self.batch and self.drained else train
         # A loader that keeps no place of its own draws the same order from the same random numbers.
         set_random_state(self.randomness)
         rest = iter(train)
@@ -320,12 +353,16 @@ class Trainer:
         )
         running.enter_context(self.engine.running(self.model))
         self.gradients.engine = self.engine
+        self.network = self.processes.wrap(self.model)  # as it is laid out now
+        if self.processes.count > 1 and any(map(is_batch_norm, self.model.modules())):
+            note = "batch normalisation sees only each process's part of a batch"
+            self.notes.extend([note] if note not in self.notes else [])
         return replace(batch, inputs=self.engine.laid_out(batch.inputs))
 
-    def _told_to_end(self) -> bool:
-        """Whether Ctrl-C or SIGTERM came, in any of the processes."""
-        heard = self.signals.received
-        if self.status == "training" and self.processes.any(heard is not None):
+    def _told_to_end(self, largest: Callable[[float], float]) -> bool:
+        """Whether Ctrl-C or SIGTERM came, in any of the processes: the largest number of a signal that they heard."""
+        heard = largest(self.signals.received or 0) if self.status == "training" else 0
+        if heard:
             self.status = "terminated" if heard == signal.SIGTERM else "interrupted"
         return self.status in ("terminated", "interrupted")
 
@@ -333,18 +370,28 @@ class Trainer:
         """The numbers of the epoch that ends."""
         row = {f"{name}/train": value for name, value in self.meter.result(self.processes).items()}
         if validation is not None:
-            unless_told = itertools.takewhile(lambda _: not self.signals.received, self.batches(validation))
-            held_out = evaluate(self.model, self.objective, unless_told, self.engine, self.processes)
+            self.processes.align(self.model)
+            news = self.processes.news()
+
+            def unless_told() -> Iterator[Batch]:
+                for batch in self.batches(validation):
+                    yield batch
+                    if news(self.signals.received or 0):
+                        return
+
+            held_out = evaluate(self.model, self.objective, unless_told(), self.engine, self.processes)
             row |= {f"{name}/val": value for name, value in held_out.items()}
-        return {"epoch": self.epoch, "step": self.step, **row}
+        return self.processes.first({"epoch": self.epoch, "step": self.step, **row})
 
     def _bad_step(self, turn: Turn, batch: Batch, loss: Tensor) -> None:
         """A loss or gradient that is no finite number: named, and dealt with as the guard's policy says."""
         what = f"step {self.step + 1} of epoch {self.epoch}: the loss is {loss.item():g}"
-        if self.guard.bad == 1:
+        if self.guard.bad == 1 and not is_sharded(self.model):
             twin = copy.deepcopy(self.model)
             with torch.random.fork_rng(), self.engine.autocast(self.device):
-                what += f"; first not finite: {first_place(twin, lambda: turn.loss(twin, batch).loss)}"
+                place = first_place(twin, lambda: turn.loss(twin, batch).loss)
+            # Of several processes, one or another may have the sample at fault.
+            what += f"; first not finite: {min(self.processes.gather(place), key=NOWHERE.__eq__)}"
         if self.guard.may_go_on():
             self.notes.append(f"{what}; {self.guard.done()}")
             return

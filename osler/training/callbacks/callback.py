@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Callback:
     """Called at the moments below; each gets the trainer, whose state is public. Write only the ones needed."""
 
+    everywhere = True  # False for those that tell or write: of several processes, only the first has them
+
     def begin(self, trainer: Trainer) -> None:
         """Before the first step."""
 

@@ -19,6 +19,8 @@ LINES = 20  # epochs between are in the history
 class Progress(Callback):
     """Prints the numbers of about twenty epochs; on a terminal with a bar below them."""
 
+    everywhere = False
+
     def __init__(self, console: Console):
         self.console = console
         self.bar: Any = None

@@ -27,6 +27,8 @@ class TensorBoard(Callback):
     Raises InputError where TensorBoard is not installed.
     """
 
+    everywhere = False
+
     def __init__(self, folder: str | Path):
         try:
             from torch.utils.tensorboard import SummaryWriter
