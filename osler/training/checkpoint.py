@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -20,6 +21,7 @@ from torch import Tensor
 from osler.errors import InputError
 
 NAME = re.compile(r"step-(\d+)\.pt")
+LEFT = re.compile(r"step-\d+\.(pt|json)|\.step-\d+\.(pt|json)\.part")
 
 
 class CheckpointFolder:
@@ -62,7 +64,12 @@ class CheckpointFolder:
         if self.writer is None:
             self.writer = threading.Thread(target=self._work, name="checkpoints", daemon=True)
             self.writer.start()
-        self.tasks.put((copied(state), best, shards_written))
+        task = copied(state), best, shards_written
+        if self.tasks.full():  # the disk is slow: a newer state takes the place of the one that waits
+            with contextlib.suppress(queue.Empty):
+                self.tasks.get_nowait()
+                self.tasks.task_done()
+        self.tasks.put(task)
 
     @property
     def busy(self) -> bool:
@@ -106,8 +113,12 @@ class CheckpointFolder:
         self._prune(path)
 
     def _prune(self, newest: Path) -> None:
-        """Deletes all but the last few and the best."""
+        """Deletes all but the last few and the best, and what a killed process left."""
         paths = self.paths()
+        complete = {path.with_suffix("") for path in paths}
+        for path in self.place.iterdir():
+            if LEFT.fullmatch(path.name) and path.with_suffix("") not in complete:
+                path.unlink(missing_ok=True)
         best = [path for path in paths if _about(path).get("best")]
         kept = {*paths[: self.keep], *best[:1], newest}
         for path in set(paths) - kept:
@@ -122,7 +133,8 @@ class CheckpointFolder:
     def paths(self) -> list[Path]:
         """The complete checkpoints, the last one first."""
         found = [path for path in self.place.glob("step-*.pt") if NAME.fullmatch(path.name)]
-        return sorted((path for path in found if path.with_suffix(".json").exists()), reverse=True)
+        complete = (path for path in found if path.with_suffix(".json").exists())
+        return sorted(complete, key=lambda path: int(path.stem.removeprefix("step-")), reverse=True)
 
     def latest(self, map_location: torch.device | str = "cpu") -> dict[str, Any] | None:
         """The state of the last whole checkpoint, damaged ones told and passed over; None where there is none."""
@@ -159,7 +171,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 def _about(path: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return about if isinstance(about, dict) else {}
 

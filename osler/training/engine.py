@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -58,17 +59,19 @@ class Engine:
         keep_freed_memory()
         threads = torch.get_num_threads()
         deterministic = torch.are_deterministic_algorithms_enabled()
+        warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         # Losses are computed in full precision whatever the layers use.
         outputs = model.register_forward_hook(_in_full) if self.precision == "bfloat16" else None
         compiled = model._compiled_call_impl
         if self.compile:
             model.compile()
         torch.set_num_threads(self.threads or threads)
-        torch.use_deterministic_algorithms(self.deterministic or deterministic)
+        if self.deterministic:
+            torch.use_deterministic_algorithms(True)
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(deterministic)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
             torch.set_num_threads(threads)
             model._compiled_call_impl = compiled  # torch has no opposite of compile()
             if outputs is not None:
@@ -82,7 +85,8 @@ class Engine:
             return {name: self.laid_out(value) for name, value in inputs.items()}
         if isinstance(inputs, tuple | list):
             return tuple(self.laid_out(value) for value in inputs)
-        return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
+        picture = isinstance(inputs, Tensor) and inputs.ndim == 4
+        return inputs.contiguous(memory_format=torch.channels_last) if picture else inputs
 
 
 class AttentionInFull(TorchFunctionMode):
@@ -92,10 +96,8 @@ class AttentionInFull(TorchFunctionMode):
         keywords = keywords or {}
         if function is not F.scaled_dot_product_attention:
             return function(*arguments, **keywords)
-        half = [isinstance(value, Tensor) and value.dtype == torch.bfloat16 for value in arguments]
-        full = [value.float() if is_half else value for value, is_half in zip(arguments, half, strict=True)]
         with torch.autocast("cpu", enabled=False):
-            return function(*full, **keywords)
+            return function(*map(_full, arguments), **{name: _full(value) for name, value in keywords.items()})
 
 
 @contextmanager
@@ -112,11 +114,18 @@ def runs_ahead(device: torch.device) -> bool:
 def _in_full(module: nn.Module, arguments: Any, outputs: Any) -> Any:
     """Half precision as float32, wherever it stands in the outputs."""
     if isinstance(outputs, Tensor):
-        return outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+        return _full(outputs)
     if isinstance(outputs, tuple) and hasattr(outputs, "_fields"):
         return type(outputs)(*(_in_full(module, arguments, part) for part in outputs))
     if isinstance(outputs, tuple | list):
         return type(outputs)(_in_full(module, arguments, part) for part in outputs)
     if isinstance(outputs, dict):
-        return {name: _in_full(module, arguments, part) for name, part in outputs.items()}
+        full = copy.copy(outputs)  # whatever kind of dict it is
+        for name, part in outputs.items():
+            full[name] = _in_full(module, arguments, part)
+        return full
     return outputs
+
+
+def _full(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ class Gradients:
             clear(optimizer)
             outcome.loss.backward()  # type: ignore[no-untyped-call]
             return outcome
-        parts = split(batch, self.parts)
+        parts = split(batch, self.parts, least=2 if any(map(is_batch_norm, model.modules())) else 1)
         outputs: list[Any] = []
         loss = total = torch.zeros((), device=self.processes.device)
         for number, part in enumerate(parts, 1):
@@ -84,10 +85,11 @@ class Gradients:
             )
         if self.parts >= len(batch):
             raise InputError(f"out of memory with a single sample at a time ({problem[:120]}): take a smaller network")
-        self.parts = min(self.parts * 2, len(batch))
         normalised = any(map(is_batch_norm, model.modules()))
+        samples = -(-len(batch) // self.parts)
+        self.parts = min(self.parts * 2, len(batch))
         self.notes.append(
-            f"out of memory with {len(batch)} samples at once: each batch is now worked on in {self.parts} parts, "
+            f"out of memory with {samples} samples at once: each batch is now worked on in {self.parts} parts, "
             "which changes neither loss nor gradient"
             + (", but batch normalisation now sees smaller batches" if normalised else "")
         )
@@ -103,10 +105,10 @@ def clear(optimizer: Optimizer) -> None:
             parameter.grad = None
 
 
-def split(batch: Batch, parts: int) -> list[Batch]:
-    """The batch in at most so many nearly equal parts, none empty."""
-    size = -(-len(batch) // parts)
-    bounds = [(start, min(start + size, len(batch))) for start in range(0, len(batch), size)]
+def split(batch: Batch, parts: int, least: int = 1) -> list[Batch]:
+    """The batch in at most so many nearly equal parts, none of fewer than `least` samples where it has as many."""
+    count = max(min(parts, len(batch) // least), 1)
+    bounds = pairwise(len(batch) * number // count for number in range(count + 1))
     return [Batch(_rows(batch.inputs, a, b), _rows(batch.targets, a, b), _rows(batch.weights, a, b)) for a, b in bounds]
 
 

@@ -22,6 +22,7 @@ from osler.records import Batch
 from osler.training.engine import Engine
 from osler.training.gradients import Gradients
 from osler.training.processes import Processes
+from osler.training.randomness import random_state, set_random_state
 
 WORTH = 10.0  # seconds of training left, below which nothing is measured: short runs repeat to the last bit
 SHARE = 0.05  # of the time left that measuring may take
@@ -186,8 +187,8 @@ class _Bench:
     def run(self, engine: Engine, steps: int = STEPS) -> tuple[float, list[float]]:
         """Seconds a step in this way, and the losses of the steps."""
         began = time.perf_counter()
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        chance = random_state()  # Python's and NumPy's, too
+        try:
             model, optimizers = copy.deepcopy(self.program)
             gradients = Gradients(self.processes, engine, [])
             losses, times = [], []
@@ -200,6 +201,8 @@ class _Bench:
                         optimizer.step()
                     times.append(self._now() - start)
                     losses.append(outcome.loss.item())
+        finally:
+            set_random_state(chance)
         self.seconds += time.perf_counter() - began
         return statistics.median(times[2:]), losses
 

@@ -22,19 +22,21 @@ from osler.objectives.objective import Objective, Turn
 from osler.objectives.supervised import Supervised
 from osler.records import Batch
 from osler.training.callbacks.callback import Callback, as_callback
+from osler.training.callbacks.checkpoints import Checkpoints
 from osler.training.distributed import processes_on
 from osler.training.engine import Engine
-from osler.training.gradients import Gradients, is_batch_norm
+from osler.training.gradients import Gradients, is_batch_norm, out_of_memory, split
 from osler.training.history import History
 from osler.training.leanstep import LeanStep
 from osler.training.looking import looking
 from osler.training.meter import Meter, evaluate
-from osler.training.nonfinite import NOWHERE, Guard, Policy, first_place
+from osler.training.nonfinite import NOWHERE, Guard, Policy, finite, first_place
 from osler.training.pace import Measured, choose
 from osler.training.randomness import random_state, set_random_state
 from osler.training.sharded import is_sharded
 from osler.training.signals import Signals
 
+FEW = 16  # samples by which model and objective are checked
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 
@@ -113,6 +115,7 @@ class Trainer:
         self.callbacks = [
             made if made.everywhere or self.processes.rank == 0 else Callback() for made in map(as_callback, callbacks)
         ]
+        self.callbacks.sort(key=lambda callback: isinstance(callback, Checkpoints))  # they save what others did
         self.network = self.model  # what the objective calls while learning
         self.guard = Guard(self.model, self.optimizers, on_nonfinite)
         self.signals = Signals(patient=self.processes.count > 1)
@@ -156,7 +159,8 @@ class Trainer:
 
         self.planned = epochs
         self.epochs = self.epoch + epochs
-        self.status, self.stop_reason = "training", ""
+        self.status, self.stop_reason, self.torn = "training", "", False
+        self.batch = 0  # an epoch that was broken off is not taken up again, unless resumed
         self.gradients = Gradients(self.processes, self.engine, self.notes)
         self.news = self.processes.news()
         steps = [LeanStep(optimizer) for optimizer in self.optimizers]
@@ -167,6 +171,7 @@ class Trainer:
             for callback in self.callbacks:
                 callback.begin(self)
             if resumed:
+                running.enter_context(self.engine.running(self.model))  # the layout first: states are laid out alike
                 self._resume(resumed)
             first_step = self.step
             while self.status == "training" and (self.batch or self.epoch < self.epochs) and not self.stop_reason:
@@ -175,12 +180,12 @@ class Trainer:
                     self.meter = Meter(self.objective, self.device)
                     self.seconds = 0.0
                     self.drained = False
-                    self.randomness = random_state()  # from which data loaders draw this epoch's order
+                    self.randomness = random_state(self._loader())  # from which data loaders draw this epoch's order
                 started = time.perf_counter() - self.seconds
 
                 for batch in self.batches(self._from_here(train)):
                     if self.step == first_step:
-                        batch = self._settle(batch, running)
+                        batch = self._settle(batch, None if resumed else running)
                     for turn, optimizer, step in zip(self.turns, self.optimizers, steps, strict=True):
                         outcome = self.gradients(turn, self.network, optimizer, batch)
                         if not self.guard.good(outcome.loss, optimizer):
@@ -194,8 +199,8 @@ class Trainer:
                         self.meter.add_loss(turn.name, outcome.loss, len(batch))
                     else:
                         self.meter.add(outcome, batch)
-                    for schedule in each_step:
-                        schedule.step()
+                        for schedule in each_step:
+                            schedule.step()
                     self.step += 1
                     self.batch += 1
                     self.seconds = time.perf_counter() - started
@@ -206,7 +211,7 @@ class Trainer:
                 else:
                     self.drained = True
 
-                if self.status == "training" and not self.guard.settle():
+                if self.status == "training" and not (self.guard.settle() and finite(self.model)):
                     self._bad_step(turn, batch, outcome.loss)
                 with contextlib.ExitStack() as judging:
                     for callback in self.callbacks:
@@ -219,8 +224,10 @@ class Trainer:
                     self.batch = 0
                     lr = float(self.optimizers[0].param_groups[0]["lr"])
                     self.history.append({**row, "lr": lr, "seconds": time.perf_counter() - started})
-                    if not all(math.isfinite(value) for name, value in row.items() if name.startswith("loss")):
-                        self.status = "diverged"
+                    odd = [n for n, value in row.items() if n.startswith("loss") and not math.isfinite(value)]
+                    if odd and self.status == "training":
+                        self.notes.append(f"epoch {self.epoch}: {odd[0]} is {row[odd[0]]:g}")
+                    self.status = "diverged" if odd else self.status
                     for callback in self.callbacks:
                         callback.epoch(self)
                 for callback in self.callbacks:
@@ -231,17 +238,21 @@ class Trainer:
                 self.status = "stopped early" if self.stop_reason else "finished"
         except KeyboardInterrupt:
             self.status, self.torn = "interrupted", True
-        except Exception:
+        except Exception as error:
             self.status = "failed"
+            if out_of_memory(error):  # outside of the gradients, whose batches can be worked on in parts
+                problem = " ".join(str(error).split())[:120]
+                raise InputError(f"out of memory ({problem}): take smaller batches, or a smaller network") from error
             raise
         finally:
-            for callback in reversed(self.callbacks):  # the last to begin is the first to end
-                callback.end(self)
-            running.close()
+            with running:  # which ends whatever happens
+                for callback in reversed(self.callbacks):  # the last to begin is the first to end
+                    callback.end(self)
             self.network = self.model
             self.model.eval()
             if self.schedules:  # the next call's schedule begins where this one began
-                for group, before in zip(groups, settings, strict=True):
+                groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+                for group, before in zip(groups, settings, strict=False):  # loading a state has made new ones
                     group.update(before)
         return self.history
 
@@ -263,7 +274,7 @@ class Trainer:
             "meter": self.meter.state_dict() if self.batch else {},
             "data": self.train.state_dict() if isinstance(self.train, KeepsPlace) else {},
             "epoch_random": self.randomness,
-            "random": random_state(),
+            "random": random_state(self._loader()),
         }
         return {
             "epoch": self.epoch,
@@ -280,6 +291,7 @@ class Trainer:
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "callbacks": [callback.state_dict() for callback in self.callbacks],
             "own": self.processes.gather(own),
+            "guard": self.guard.state_dict(),
             "engine": asdict(replace(self.engine, micro_batches=self.gradients.parts)),
         }
 
@@ -288,6 +300,8 @@ class Trainer:
 
         The engine is the state's, measured or not. Raises InputError when the state is of another training program.
         """
+        if "optimizers" not in state:
+            raise InputError("this is no state of a trainer: load what Trainer.state_dict or a checkpoint holds")
         for name in ("optimizers", "callbacks"):
             if len(state[name]) != len(getattr(self, name)):
                 raise InputError(f"this state has {len(state[name])} {name}, the trainer {len(getattr(self, name))}")
@@ -304,6 +318,9 @@ class Trainer:
             for name in ("optimizers", "schedules", "callbacks"):
                 for part, saved in zip(getattr(self, name), state[name], strict=True):
                     part.load_state_dict(saved)
+            for optimizer in self.optimizers:  # of another kind, it has other settings
+                if missing := optimizer.defaults.keys() - {"differentiable"} - optimizer.param_groups[0].keys():
+                    raise KeyError(f"its optimizer has no {', '.join(missing)}")
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(f"this state is of another training program ({' '.join(str(error).split())})") from None
         self.drained = state["drained"]
@@ -313,6 +330,7 @@ class Trainer:
             self.meter.merge_state_dict(own["meter"])
         own = saved[rank] if len(saved) == count else saved[0]
         self.randomness, self._random = own["epoch_random"], own["random"]
+        self.guard.load_state_dict(state["guard"])
         if isinstance(self.train, KeepsPlace):
             self.train.load_state_dict(own["data"])
         if len(saved) != count:
@@ -328,31 +346,38 @@ class Trainer:
         random, self._random = self._random, None
         if random is None:
             return train
-        if self.batch == 0 or isinstance(train, KeepsPlace):
-            set_random_state(random)
+        if self.batch == 0 or self.drained or isinstance(train, KeepsPlace):
+            set_random_state(random, self._loader())
             # Data that has given all of an epoch would begin the next one.
             return () if self.batch and self.drained else train
         # A loader that keeps no place of its own draws the same order from the same random numbers.
-        set_random_state(self.randomness)
+        set_random_state(self.randomness, train)
         rest = iter(train)
         for _ in range(self.batch):
             next(rest, None)
-        set_random_state(random)
+        set_random_state(random, train)
         return rest
 
-    def _settle(self, batch: Batch, running: contextlib.ExitStack) -> Batch:
-        """Checks objective, model and batch against each other, chooses the engine, and starts it."""
+    def _loader(self) -> Iterable[Any] | None:
+        """The training data where it keeps no place of its own, but perhaps its own random numbers."""
+        return None if isinstance(self.train, KeepsPlace) else self.train
+
+    def _settle(self, batch: Batch, running: contextlib.ExitStack | None) -> Batch:
+        """Checks objective, model and batch against each other, chooses the engine, and starts it in `running`."""
+        few = split(batch, max(self.gradients.parts, -(-len(batch) // FEW)))[0]  # memory may be short
         with looking(self.model):
-            self.objective.check(self.model, batch)
-        try:
-            steps = (self.epochs - self.epoch + 1) * len(self.train)  # type: ignore[arg-type]
-        except TypeError:
-            steps = 0  # nobody knows: nothing is measured
-        self.engine, self.speed = choose(
-            self.engine, self.model, self.turns, self.optimizers, batch, steps, self.processes
-        )
-        running.enter_context(self.engine.running(self.model))
-        self.gradients.engine = self.engine
+            self.objective.check(self.model, few)
+        if running is not None:  # else it goes on as it was chosen
+            try:
+                steps = (self.epochs - self.epoch + 1) * len(self.train)  # type: ignore[arg-type]
+            except TypeError:
+                steps = 0  # nobody knows: nothing is measured
+            self.engine, self.speed = choose(
+                self.engine, self.model, self.turns, self.optimizers, batch, steps, self.processes
+            )
+            running.enter_context(self.engine.running(self.model))
+            self.gradients.engine = self.engine
+            self.guard.keep()
         self.network = self.processes.wrap(self.model)  # as it is laid out now
         if self.processes.count > 1 and any(map(is_batch_norm, self.model.modules())):
             note = "batch normalisation sees only each process's part of a batch"
@@ -368,7 +393,9 @@ class Trainer:
 
     def _row(self, validation: Iterable[Any] | None) -> dict[str, Any]:
         """The numbers of the epoch that ends."""
-        row = {f"{name}/train": value for name, value in self.meter.result(self.processes).items()}
+        nothing_learned = self.guard.bad and not self.meter.samples  # every step was left out
+        learned = {"loss": math.nan} if nothing_learned else self.meter.result(self.processes)
+        row = {f"{name}/train": value for name, value in learned.items()}
         if validation is not None:
             self.processes.align(self.model)
             news = self.processes.news()
@@ -386,9 +413,11 @@ class Trainer:
     def _bad_step(self, turn: Turn, batch: Batch, loss: Tensor) -> None:
         """A loss or gradient that is no finite number: named, and dealt with as the guard's policy says."""
         what = f"step {self.step + 1} of epoch {self.epoch}: the loss is {loss.item():g}"
-        if self.guard.bad == 1 and not is_sharded(self.model):
-            twin = copy.deepcopy(self.model)
-            with torch.random.fork_rng(), self.engine.autocast(self.device):
+        if self.guard.bad <= 1 and not is_sharded(self.model):
+            place = NOWHERE
+            # A network that cannot be copied, or no memory for the whole batch: then nobody knows.
+            with contextlib.suppress(Exception), torch.random.fork_rng(), self.engine.autocast(self.device):
+                twin = copy.deepcopy(self.model)
                 place = first_place(twin, lambda: turn.loss(twin, batch).loss)
             # Of several processes, one or another may have the sample at fault.
             what += f"; first not finite: {min(self.processes.gather(place), key=NOWHERE.__eq__)}"
