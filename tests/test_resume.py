@@ -17,7 +17,8 @@ from osler.errors import InputError
 
 COMMAND = [sys.executable, "-m", "osler"]
 # Dropout, augmentation and a schedule: everything that has a state of its own.
-TRAIN = "--model convnet --epochs 40 --seed 1 --set model.dropout=0.2 --set model.width=8 --set threads=1".split()
+TRAIN = ["--model", "convnet", "--epochs", "40", "--seed", "1"]
+TRAIN += ["--set", "model.dropout=0.2", "--set", "model.width=8", "--set", "threads=1"]
 OFTEN = ["--set", "checkpoints.every_steps=4"]
 AUGMENTED = ["--set", "augment=[{name: flip}, {name: shift, pixels: 1}]"]
 

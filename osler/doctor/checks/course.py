@@ -1,0 +1,280 @@
+"""What did the training come to?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import median
+
+from osler.doctor.checks.progress import chance_loss, epochs, learned_well, losses, start_and_end, usual_loop
+from osler.doctor.checks.rate import diverged
+from osler.doctor.checks.say import finding, named, short
+from osler.doctor.cures import advice, clip
+from osler.doctor.trace import Trace
+from osler.records import Finding
+
+ENOUGH = 30  # steps before anything is said about the result
+
+
+def check(trace: Trace) -> list[Finding]:
+    history = trace.history
+    if history.observed < ENOUGH:
+        return []
+    found = [*_norms(trace), *_overfitting(trace), *_collapsed(trace)]
+    if not usual_loop(trace):
+        return found
+    bad = [*_diverges(trace)]
+    if not bad:
+        little = list(_too_little(trace))
+        found += [*little, *_nothing(trace, bool(little))]
+    return [*found, *bad, *_validation(trace)]
+
+
+def _diverges(trace: Trace) -> Iterator[Finding]:
+    ends = start_and_end(trace)
+    if diverged(trace) and ends is not None:
+        yield finding(
+            "loss-diverges",
+            "critical",
+            f"The loss went from {short(ends[0])} to {short(ends[1])}.",
+            evidence={"last loss": (ends[1], f"below {short(ends[0])}")},
+            cures=[advice("a learning rate ten times lower"), clip()],
+        )
+
+
+def _nothing(trace: Trace, said: bool) -> Iterator[Finding]:
+    """Signs that nothing was learned."""
+    ends = start_and_end(trace)
+    if ends is None or learned_well(trace, strict=False):
+        return
+    start, end = ends
+    part = trace.outcome.train if trace.outcome is not None else None
+    chance = chance_loss(trace)
+    at_chance = end > 0.95 * min(start, chance or start)
+    if part is None or trace.loss is None or not trace.loss.direct:
+        return
+    if trace.target.kind in ("classes", "one-hot", "real"):
+        yield from _misaligned(trace, end, chance)
+    flat = part.guesses == 1 and trace.target.classes > 1 if part.guesses else part.variation < 0.05
+    if flat and at_chance:
+        yield finding(
+            "constant-output",
+            "critical",
+            "The prediction is the same, or nearly so, for every input.",
+            evidence={
+                "different predictions": (part.guesses or part.variation, "more than 1"),
+                "last loss": (end, f"below {short(chance or start)}"),
+            },
+            cures=[advice("see the other findings; otherwise scale the inputs and lower the learning rate")],
+        )
+    elif said or (
+        trace.reference is not None and trace.reference.score < trace.reference.chance + trace.reference.spread
+    ):
+        return  # said already; or nobody could learn it
+    elif math.isfinite(trace.outcome.shuffled_loss) and abs(trace.outcome.shuffled_loss - part.loss) < 0.005 * abs(
+        part.loss
+    ):
+        yield finding(
+            "ignores-input",
+            "warning",
+            "The loss is the same when every sample gets the prediction of another.",
+            evidence={
+                "loss with exchanged predictions": (trace.outcome.shuffled_loss, f"well above {short(part.loss)}")
+            },
+            cures=[advice("check that inputs and targets belong together, and that the input reaches the output")],
+        )
+    elif at_chance and end > 0.9 * start:
+        yield finding(
+            "loss-plateau",
+            "warning",
+            f"The loss stayed at {short(end)}, as of one who ignores the input.",
+            evidence={"last loss over first loss": (end / start if start else 1.0, "well below 1")},
+            cures=[advice("another learning rate; check the gradient flow")],
+        )
+
+
+def _misaligned(trace: Trace, end: float, chance: float | None) -> Iterator[Finding]:
+    r, part = trace.reference, trace.outcome.train
+    if r is None or chance is None or part.score is None or r.score > r.chance + 2.5 * r.spread:
+        return
+    # Neighbours that average pure noise have R² −1/8; where one class prevails, their votes tell nothing.
+    if r.chance > 0.6 or (trace.target.kind == "real" and r.score > -0.05):
+        return
+    passes = epochs(trace)
+    floor = trace.reference.chance if trace.target.kind != "real" else 0.0  # type: ignore[union-attr]
+    unseen = trace.outcome.validation.score if trace.outcome.validation is not None else None
+    lost = unseen is not None and unseen < floor + 3 * r.spread
+    stuck = passes and min(passes[: max(2, len(passes) // 4)]) > 0.97 * chance
+    if (stuck or lost) and (len(passes) >= 3 or lost):
+        yield finding(
+            "misaligned-labels",
+            "warning",
+            "The labels seem unrelated to the inputs: neither neighbours nor the network do better than chance on rows "
+            "they have not seen.",
+            evidence={
+                "score of the nearest neighbours": (r.score, f"above {short(r.chance)}, chance"),
+                "loss of the first pass over chance": (passes[0] / chance if passes else math.nan, "below 1"),
+                "score on the training rows": (part.score, "near 1"),
+            },
+            cures=[
+                advice("shuffle inputs and labels with one permutation", "- x, y = x[p], y[q]", "+ x, y = x[p], y[p]")
+            ],
+        )
+
+
+def _too_little(trace: Trace) -> Iterator[Finding]:
+    part, r = (trace.outcome.train if trace.outcome is not None else None), trace.reference
+    if part is None or part.score is None or learned_well(trace):
+        return
+    passes = epochs(trace)
+    chance = chance_loss(trace)
+    regression = trace.target.kind == "real"
+    if trace.target.shape[1:] == trace.inputs.shape[1:] and len(trace.target.shape) > 1 and trace.target.shape[1] > 1:
+        r = None  # a reconstruction through a bottleneck: neighbours have an unfair advantage
+    margin = 0.25 if regression else 0.15
+    if r is not None and r.score > r.chance + 6 * r.spread and part.score < r.score - margin:
+        yield finding(
+            "underfitting",
+            "warning",
+            f"The network scores {short(part.score)} on its own training rows, their nearest "
+            f"neighbours {short(r.score)}.",
+            evidence={
+                "score on the training rows": (part.score, f"at least {short(r.score)}"),
+                "score of the nearest neighbours": (r.score, ""),
+            },
+            cures=[
+                advice("a larger network: more units, a hidden layer with a non-linearity"),
+                advice("train longer, or with another learning rate"),
+            ],
+        )
+    if len(passes) >= 4 and chance is not None:
+        last, before = passes[-1], sum(passes[-3:-1]) / 2
+        falling = (before - last) / abs(before) / 1.5 if before else 0.0
+        if falling > 0.07 and last > 0.5 * chance and passes[-1] <= min(passes) * 1.001:
+            yield finding(
+                "too-few-epochs",
+                "warning",
+                f"The loss was still falling by {falling:.0%} an epoch when training ended.",
+                evidence={
+                    "fall of the loss per epoch": (falling, "below 5 %"),
+                    "last loss over chance": (last / chance, ""),
+                },
+                cures=[advice("train longer", f"+ epochs={3 * len(passes)}", epochs=3 * len(passes))],
+            )
+
+
+def _overfitting(trace: Trace) -> Iterator[Finding]:
+    course = trace.history.validation.read()
+    if len(course) < 4 or not all(math.isfinite(v) for v in course):
+        return
+    best = min(range(len(course)), key=course.__getitem__)
+    last = median(course[-max(2, len(course) // 10) :])
+    low = course[best]
+    if low <= 0 or last < 1.1 * low or best > 0.8 * len(course):
+        return
+    train = losses(trace)
+    at_best = train[: max(1, round(len(train) * (best + 1) / len(course)))]
+    recent = median(train[-max(3, len(train) // 20) :])
+    falls = recent < median(at_best[-max(3, len(train) // 20) :])
+    outcome = trace.outcome
+    gap = None
+    if outcome is not None and outcome.train is not None and outcome.validation is not None:
+        a, b = outcome.train.score, outcome.validation.score
+        gap = a - b if a is not None and b is not None else None
+    if not falls or (gap is not None and gap < 0.1) or (gap is None and last < 1.3 * low):
+        return
+    evidence = {
+        "last validation loss over its best": (last / low, "below 1.1"),
+        "best epoch": (best + 1, f"near {len(course)}"),
+    }
+    if gap is not None:
+        evidence["score on training rows minus validation"] = (gap, "below 0.1")
+    yield finding(
+        "overfitting",
+        "warning",
+        f"The validation loss was best after epoch {best + 1} of {len(course)} and has risen by "
+        f"{last / low - 1:.0%} since, while the training loss fell.",
+        evidence=evidence,
+        cures=[
+            advice(
+                "stop early, and keep the best weights",
+                f"+ patience={max(3, len(course) // 10)}",
+                patience=max(3, len(course) // 10),
+            ),
+            advice(
+                "weight decay, dropout, augmentation, fewer units, or more data",
+                "+ weight_decay=0.01",
+                optimizer__weight_decay=0.01,
+            ),
+        ],
+    )
+
+
+def _norms(trace: Trace) -> Iterator[Finding]:
+    outcome = trace.outcome
+    if outcome is None or outcome.mode_scores is None or trace.history.steps < 60:
+        return
+    active, still = outcome.mode_scores
+    if (
+        active > still + 0.15
+        and active > 0.5
+        and (outcome.validation is None or (outcome.validation.score or 0) < active - 0.1)
+    ):
+        where = [layer.name for layer in trace.layers if layer.kind == "batch-norm"]
+        yield finding(
+            "batch-norm-statistics",
+            "warning",
+            f"With the statistics of the batch the score is {short(active)}, with the running ones {short(still)}.",
+            where=where,
+            evidence={
+                "score in training mode": (active, ""),
+                "score in evaluation mode": (still, f"about {short(active)}"),
+            },
+            cures=[
+                advice("larger batches or a larger momentum", "+ nn.BatchNorm2d(n, momentum=0.3)"),
+                advice("or layer / group norm, which keeps no statistics", norm="layer"),
+            ],
+        )
+
+
+def _validation(trace: Trace) -> Iterator[Finding]:
+    outcome = trace.outcome
+    part = outcome.validation if outcome is not None else None
+    if part is None or part.score is None or part.rows < 30:
+        return
+    if part.confidence is not None and trace.loss is not None and part.confidence - part.score > 0.1:
+        yield finding(
+            "miscalibrated",
+            "hint",
+            f"Mean confidence {part.confidence:.2f}, accuracy {part.score:.2f}.",
+            evidence={"confidence minus accuracy": (part.confidence - part.score, "below 0.1")},
+            cures=[advice("temperature scaling on the validation rows")],
+        )
+    weak = [c for c, r in part.recalls.items() if r < 0.3]
+    if part.score > 0.7 and weak and len(part.recalls) > 2:
+        yield finding(
+            "weak-slice",
+            "hint",
+            f"Of class {weak[0]} only {part.recalls[weak[0]]:.0%} are recognised, of all {part.score:.0%}.",
+            evidence={"recall of the weakest class": (part.recalls[weak[0]], "near the mean")},
+            cures=[advice("more samples, or more weight, for this class")],
+        )
+
+
+def _collapsed(trace: Trace) -> Iterator[Finding]:
+    spread = trace.outcome.latent_spread if trace.outcome is not None else None
+    if spread is None or spread > 0.03:
+        return
+    yield finding(
+        "capacity-collapse",
+        "warning",
+        f"The code of the autoencoder at {named([trace.outcome.latent_where])} hardly varies with the input.",
+        where=[trace.outcome.latent_where],
+        evidence={"deviation of the code over the samples": (spread, "about 1")},
+        cures=[
+            advice(
+                "weigh the divergence less, at first at least (β, free bits)",
+                "+ loss = reconstruction + 0.1 * divergence",
+            )
+        ],
+    )

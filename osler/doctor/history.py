@@ -1,0 +1,141 @@
+"""What was seen while the program trained: bounded in memory, whatever the number of steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+KEPT = 2048  # values of a series
+
+
+class Series:
+    """Numbers over steps; when full, neighbours are averaged, so that the whole course stays visible.
+
+    Values may be tensors on any device: they are read in bulk, not one by one.
+    """
+
+    def __init__(self, kept: int = KEPT):
+        self.kept = kept
+        self.count = 0
+        self.width = 1  # steps that one kept value stands for
+        self._values: list[float] = []
+        self._pending: list[Any] = []
+        self.first_bad: int | None = None  # index of the first value that is no finite number
+
+    def add(self, value: Any) -> None:
+        self.count += 1
+        self._pending.append(value)
+        if len(self._pending) >= 256:
+            self._read()
+
+    def _read(self) -> None:
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        if all(isinstance(v, Tensor) for v in pending):
+            numbers = torch.stack([v.reshape(()).float() for v in pending]).tolist()
+        else:
+            numbers = [float(v) for v in pending]
+        if self.first_bad is None:
+            start = self.count - len(numbers)
+            self.first_bad = next((start + i for i, n in enumerate(numbers) if not math.isfinite(n)), None)
+        if self.width > 1:
+            cut = [numbers[i : i + self.width] for i in range(0, len(numbers), self.width)]
+            numbers = [sum(part) / len(part) for part in cut]
+        self._values += numbers
+        if len(self._values) > self.kept:
+            pairs = zip(self._values[::2], self._values[1::2], strict=False)
+            self._values = [(a + b) / 2 for a, b in pairs]
+            self.width *= 2
+
+    def read(self) -> list[float]:
+        """All values, those that are not finite included."""
+        self._read()
+        return list(self._values)
+
+
+@dataclass
+class Sample:
+    """One training step that was looked at closely. Tensors stay on the device until they are read."""
+
+    step: int
+    rows: int = 0
+    training: bool = True  # mode of the model in the forward pass
+    frozen_modes: tuple[str, ...] = ()  # layers in evaluation mode
+    forwards: int = 0
+    backwards: int = 0
+    unsafe_forward: bool = False
+    stale: Tensor | None = None  # norm of what a gradient held before this step's first contribution
+    has_gradients: bool = False
+    rates: tuple[float, ...] = ()
+    gradients: Any = None  # (P,) norms
+    weights: Any = None  # (P,) norms of the watched entries
+    updates: Any = None  # (P,) norms of the change of the watched entries
+    decay: float = 0.0
+    zeros: dict[str, Any] = field(default_factory=dict)  # share of zeros behind each rectifier
+    saturated: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Bad:
+    """The first time that something was not a finite number."""
+
+    step: int
+    what: str  # "forward" | "backward" | "loss"
+    module: str = ""
+    name: str = ""
+    line: str = ""
+
+
+@dataclass
+class History:
+    """The course of a training."""
+
+    names: tuple[str, ...] = ()  # of the parameters in the order of a sample's norms
+    steps: int = 0  # calls of the optimizer
+    observed: int = 0
+    watched: bool = False  # whether an optimizer is known
+    losses: Series = field(default_factory=Series)
+    validation: Series = field(default_factory=lambda: Series(512))
+    validation_steps: list[int] = field(default_factory=list)
+    metrics: dict[str, Series] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    alive: dict[str, list[Tensor]] = field(default_factory=dict)  # per rectifier: largest value of each unit, lately
+    alive_where: dict[str, str] = field(default_factory=dict)
+    bad: Bad | None = None
+    held: int = 0  # graphs of old steps still alive
+    held_of: int = 0
+    carried: int = 0  # steps that were given an output of an earlier step together with its graph
+    held_span: int = 0  # steps since the oldest of them
+    label_entropy: float | None = None  # of the batches, relative to shuffled ones
+    batch_counts: tuple[int, ...] = ()
+    schedule: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def settle(self) -> None:
+        """Reads from the device what is still there."""
+        for sample in self.samples:
+            for key in ("gradients", "weights", "updates", "stale"):
+                value = getattr(sample, key)
+                if isinstance(value, Tensor):
+                    setattr(sample, key, value.float().tolist())
+            for table in (sample.zeros, sample.saturated):
+                for key, value in table.items():
+                    table[key] = float(value)
+
+    def ratios(self) -> list[tuple[int, float]]:
+        """(step, median over the weights of the size of an update relative to the weight)."""
+        found = []
+        for sample in self.samples:
+            if sample.updates is None or sample.weights is None:
+                continue
+            each = sorted(
+                u / w for u, w in zip(sample.updates, sample.weights, strict=True) if w > 0 and math.isfinite(u)
+            )
+            if each:
+                found.append((sample.step, each[len(each) // 2]))
+        return found
