@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from osler.run import Run
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+OTHERS_WAIT = 5.0  # seconds
 
 app = typer.Typer(
     help="From data to a trained and reported neural network in one command, every choice explained.",
@@ -373,6 +375,8 @@ def _fail(message: str, code: int) -> NoReturn:
         get_error_handler().record_exception(InputError(message))
     if _is_first():
         typer.echo(f"osler: {' '.join(message.split())}", err=True)
+    elif code == BAD_INPUT:
+        time.sleep(OTHERS_WAIT)  # a mistake of all is the first process's to tell, and the first to end ends all
     sys.exit(code)
 
 

@@ -29,9 +29,10 @@ class Dataset:
         return len(self.inputs)
 
     def __getitem__(self, rows: Tensor | slice) -> Dataset:
-        targets = None if self.targets is None else self.targets[rows]
-        weights = None if self.weights is None else self.weights[rows]
-        return Dataset(self.inputs[rows], targets, weights)
+        # index_select copies whole rows, where indexing goes from number to number.
+        take = (lambda t: t[rows]) if isinstance(rows, slice) or rows.dtype == torch.bool else _gather(rows)
+        parts = (self.inputs, self.targets, self.weights)
+        return Dataset(*(None if t is None else take(t) for t in parts))  # type: ignore[arg-type]
 
     def bytes(self) -> int:
         """The memory it takes."""
@@ -41,6 +42,10 @@ class Dataset:
         """The same samples on a device."""
         parts = (self.inputs, self.targets, self.weights)
         return Dataset(*(None if t is None else t.to(device) for t in parts))  # type: ignore[arg-type]
+
+
+def _gather(rows: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda tensor: tensor.index_select(0, rows)
 
 
 class Batches:

@@ -36,12 +36,17 @@ def launch(processes: int, arguments: Sequence[str]) -> tuple[int, str]:
         try:
             elastic_launch(config, sys.executable)("-m", "osler", *arguments)
         except ChildFailedError as error:
-            # Those that were killed came first: the others failed for want of them.
-            rank, failure = min(error.failures.items(), key=lambda item: (item[1].exitcode > 0, item[1].timestamp))
+            # Those that were killed came first: the others failed for want of them, or the launcher ended them.
+            failures = error.failures.items()
+            rank, failure = min(failures, key=lambda item: (not _killed(item[1].exitcode), item[1].timestamp))
             return _told(rank, processes, failure.exitcode, failure.message)
         except SignalException as told:
             return 128 + told.sigval, ""
     return 0, ""
+
+
+def _killed(code: int) -> bool:
+    return code < 0 and code != -signal.SIGTERM
 
 
 def _told(rank: int, processes: int, code: int, message: object) -> tuple[int, str]:
