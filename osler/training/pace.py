@@ -78,8 +78,9 @@ def choose(
         if steps * seconds >= WORTH:
             return _try_all(plain, engine, bench, steps)
         return _unless_disturbed(ruled, engine, bench, seconds)
-    except Exception:  # a program that cannot be copied; its own errors come up in the step itself
-        return plain, []
+    except Exception as error:  # a program that cannot be copied; its own errors come up in the step itself
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        return plain, [Measured("a copy of the program", math.nan, math.nan, False, why)]
 
 
 def _unless_disturbed(ruled: Engine, asked: Engine, bench: _Bench, seconds: float) -> tuple[Engine, list[Measured]]:

@@ -166,10 +166,12 @@ class Trainer:
         steps = [LeanStep(optimizer) for optimizer in self.optimizers]
         self.model.train()
         running = contextlib.ExitStack()  # the engine, once it is chosen
+        begun: list[Callback] = []
         try:
             running.enter_context(self.signals)
             for callback in self.callbacks:
                 callback.begin(self)
+                begun.append(callback)
             if resumed:
                 running.enter_context(self.engine.running(self.model))  # the layout first: states are laid out alike
                 self._resume(resumed)
@@ -246,7 +248,7 @@ class Trainer:
             raise
         finally:
             with running:  # which ends whatever happens
-                for callback in reversed(self.callbacks):  # the last to begin is the first to end
+                for callback in reversed(begun):  # the last to begin is the first to end
                     callback.end(self)
             self.network = self.model
             self.model.eval()

@@ -241,11 +241,9 @@ def test_looking_for_the_place_leaves_no_hook() -> None:
 # Leaving the step out
 
 
-@pytest.mark.parametrize("schedule", [None, *SCHEDULES])
+@pytest.mark.parametrize("schedule", [None, *(name for name in SCHEDULES if name != "reduce_on_plateau")])
 @pytest.mark.parametrize("bad", [(0,), (3, 4, 5), (9,)])
 def test_skip_equals_a_loop_that_leaves_them_out(bad: tuple[int, ...], schedule: str | None) -> None:
-    if schedule == "reduce_on_plateau":
-        pytest.skip("not stepped with the steps")
     make = (lambda optimizer, steps: SCHEDULES.create(schedule, optimizer, steps)) if schedule else None
     model, expected = network(), network()
     teacher = trainer(model, "skip", schedule=make)

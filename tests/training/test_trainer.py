@@ -660,3 +660,24 @@ def test_forward_takes_what_batches_hold() -> None:
     expected = model(X[:, :2], X[:, 2:])
     for inputs in ((X[:, :2], X[:, 2:]), {"left": X[:, :2], "right": X[:, 2:]}):
         torch.testing.assert_close(forward(model, inputs), expected)
+
+
+def test_only_what_has_begun_ends() -> None:
+    seen = []
+
+    class Told(Callback):
+        def __init__(self, name: str, fails: bool = False):
+            self.name, self.fails = name, fails
+
+        def begin(self, trainer: Trainer) -> None:
+            if self.fails:
+                raise InputError("no such layer")
+            seen.append(f"{self.name} begins")
+
+        def end(self, trainer: Trainer) -> None:
+            seen.append(f"{self.name} ends")
+
+    trainer = Trainer(network(), nn.CrossEntropyLoss(), callbacks=[Told("first"), Told("second", True), Told("third")])
+    with pytest.raises(InputError, match="no such layer"):
+        trainer.fit(batches(), epochs=1)
+    assert seen == ["first begins", "first ends"]
