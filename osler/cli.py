@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from osler.run import Run
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+CRITICAL = 1  # the doctor found something critical
 OTHERS_WAIT = 5.0  # seconds
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ def train(
     on_nonfinite: Annotated[str | None, typer.Option(help="a loss that is no number: stop, skip or rollback")] = None,
     find_lr: Annotated[bool, typer.Option(help="find the learning rate by a range test before training")] = False,
     explain_speed: Annotated[bool, typer.Option(help="tell what was measured to make steps fast")] = False,
+    doctor: Annotated[bool, typer.Option(help="watch training, and say what is wrong with it")] = True,
     recipe: Annotated[Path | None, typer.Option(help="a recipe file; options given here overrule it")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder (default: a new one in ./runs)")] = None,
     processes: ProcessesOption = None,
@@ -97,7 +99,7 @@ def train(
         "on_nonfinite": on_nonfinite,
         **assignments(settings or []),
     }
-    run = train_run(source, recipe=recipe, out=out, verbose=not as_json, find_lr=find_lr, **given)
+    run = train_run(source, recipe=recipe, out=out, verbose=not as_json, find_lr=find_lr, doctor=doctor, **given)
     if explain_speed and not as_json and _is_first():
         print_speed(run.record, run.recipe.to_dict()["engine"])
     _finish(run, as_json)
@@ -140,7 +142,8 @@ def _is_first() -> bool:
 def _finish(run: Run, as_json: bool) -> None:
     """What is left to say of a run, and the exit code."""
     if as_json and _is_first():
-        print_json({"folder": str(run.folder), **brief(run.record)})
+        told = [{"ailment": f.ailment, "severity": f.severity, "explanation": f.explanation} for f in run.findings]
+        print_json({"folder": str(run.folder), **brief(run.record), "findings": told})
     if run.status == "diverged":
         _fail(
             "the loss became infinite or not a number; kept are the best weights before, or the first",
@@ -148,6 +151,8 @@ def _finish(run: Run, as_json: bool) -> None:
         )
     if run.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
+    if run.findings.critical:
+        raise typer.Exit(CRITICAL)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from typing import Any
 from osler.errors import InputError
 
 MARK = "run.json"  # the file that makes a folder a run
+FINDINGS = "findings.json"  # what the doctor found
 CHECKPOINTS = "checkpoints"  # the folder in it from which training can go on
 
 

@@ -33,6 +33,7 @@ from osler.build import (
     with_engine,
     with_known_names,
 )
+from osler.checkup import Checkup
 from osler.data.batches import Dataset
 from osler.data.prepare import Prepared, prepare
 from osler.data.rowfiles import StreamedDataset
@@ -46,6 +47,7 @@ from osler.records import Choice
 from osler.run import Run, threads
 from osler.show.range_test import range_svg, range_text
 from osler.telling import Telling
+from osler.training.callbacks.callback import Callback
 from osler.training.checkpoint import CheckpointFolder
 from osler.training.distributed import joined, local_count, processes_on, restarted
 from osler.training.learning_rate_range import RangeTest
@@ -62,6 +64,7 @@ def train(
     out: str | Path | None = None,
     verbose: bool = True,
     find_lr: bool = False,
+    doctor: bool = True,
     **settings: Any,
 ) -> Run:
     """Trains a network on a source, says what was chosen and why, and keeps everything in a run folder.
@@ -70,7 +73,8 @@ def train(
     `model`: a name, or any `nn.Module` of one's own. `settings`: fields of the recipe (`target`, `epochs`, `seed`,
     `lr` …); what is left out is chosen from the data. `recipe`: a recipe or its file, overruled by `settings`.
     `out`: the run folder (default: a new one in ./runs). `find_lr`: a learning-rate range test comes first, and its
-    suggestion is the learning rate. Ctrl-C ends training and keeps the best weights so far.
+    suggestion is the learning rate. `doctor`: whether the doctor watches (`run.findings`), which changes no weight.
+    Ctrl-C ends training and keeps the best weights so far.
     Raises InputError for whatever cannot be used.
 
         >>> run = osler.train("iris", epochs=20)  # doctest: +SKIP
@@ -96,7 +100,7 @@ def train(
         cache = place.absolute().parent
         with new_folder(place) if together.rank == 0 else contextlib.nullcontext(None) as folder:
             work, show = (folder.path, folder.show) if folder else (place, None)
-            run = _train(source, the_recipe, own, work, telling, cache, show=show, find_lr=find_lr)
+            run = _train(source, the_recipe, own, work, telling, cache, show=show, find_lr=find_lr, doctor=doctor)
         run.folder = place
         return _reported(run, telling)
 
@@ -160,6 +164,7 @@ def _train(
     show: Callable[[], Path] | None = None,
     begun: dict[str, Any] | None = None,
     find_lr: bool = False,
+    doctor: bool = True,
 ) -> Run:
     """One run from beginning to end, written into the folder `work`, which `show` moves to its place.
 
@@ -241,6 +246,9 @@ def _train(
         work = together.first(work)
 
         trainer, stopping = build_trainer(recipe, network, objective, work, telling.console, threads_asked)
+        watched = doctor and together.rank == 0 and not is_sharded(network)  # weights in shards are on many machines
+        checkup = Checkup(trainer, objective, data) if watched else None
+        trainer.callbacks.insert(0, checkup or Callback())
         if begun:
             saved = CheckpointFolder(work / CHECKPOINTS, tell=telling.note)
             state = together.first(saved.latest() if together.rank == 0 else None)
@@ -262,6 +270,8 @@ def _train(
         # All of it in each process: nobody has to wait, and a network in shards needs all of them.
         held_out = plain_batches(data.preprocess, data.parts["test"], recipe.device)
         judged = judge(network, objective, held_out, data.raw["test"])
+        if checkup is not None:
+            checkup.finish(work)
 
     recipe = with_engine(recipe, trainer.engine)
     weights = whole_weights(network) if is_sharded(network) else {}

@@ -21,7 +21,7 @@ from osler.data.preprocess import Preprocess
 from osler.data.rows import open_rows
 from osler.errors import InputError
 from osler.evaluation import in_words
-from osler.folder import MARK, read_json
+from osler.folder import FINDINGS, MARK, read_json
 from osler.objectives.objective import forward
 from osler.objectives.regression import Regression
 from osler.recipe import Recipe
@@ -29,6 +29,8 @@ from osler.training.meter import evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from osler.doctor.diagnosis import Diagnosis
 
 
 def load(folder: str | Path, model: nn.Module | None = None) -> Run:
@@ -98,6 +100,19 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """Loss and metrics on the held-out part."""
         return {name: math.nan if value is None else value for name, value in self.record["metrics"].items()}
+
+    @property
+    def findings(self) -> Diagnosis:
+        """What the doctor found, causes first: a sequence of Finding that prints as text. Empty where none watched."""
+        from osler.doctor.diagnosis import Diagnosis
+
+        place = self.folder / FINDINGS
+        if not place.exists():
+            return Diagnosis([])
+        try:
+            return Diagnosis.from_record(read_json(place))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{place} is damaged ({type(error).__name__}: {error})") from None
 
     @property
     def history(self) -> pd.DataFrame:

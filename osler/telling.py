@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from osler.records import Choice
+from osler.records import Choice, Cure, Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from osler.run import Run
+
+COLOURS = {"critical": "red", "warning": "yellow"}
 
 
 class Telling:
@@ -56,12 +59,30 @@ class Telling:
             self.note(run.record["reason"])
         self.console.print(f"[bold]{run.status.capitalize()}[/bold] in {run.record['seconds']:.1f} s{_best(run)}")
         self.console.print(f"[bold]Held out[/bold] ({run.judged['count']} samples never learned from)  {numbers}")
+        self.findings(run.findings)
         self.console.print(f"[bold]Report[/bold] {_plain(str(run.folder / 'report.html'))}")
+
+    def findings(self, found: Sequence[Finding]) -> None:
+        """The loud findings in short, causes only, each with its first cure."""
+        causes = [f for f in found if f.severity != "hint" and not f.because]
+        for f in causes:
+            follows = ", ".join(g.ailment for g in found if g.because == f.ailment)
+            self.console.print(
+                f"[bold]Doctor[/bold] [{COLOURS[f.severity]}]{f.severity}: {f.ailment}[/] {_plain(f.explanation)}"
+                + (f" Hence {follows}." if follows else "")
+            )
+            if f.cures:
+                self.console.print(f"       Cure: {_plain(f.cures[0].title)}{_plain(as_options(f.cures[0]))}")
 
 
 def _best(run: Run) -> str:
     best, last = run.record["best_epoch"], run.record["epochs"]
     return f"; weights of epoch {best} of {last}" if best is not None and best != last else ""
+
+
+def as_options(cure: Cure) -> str:
+    """What a cure changes, as options of a command; "" where a recipe has no such thing."""
+    return "".join(f" --set {key}={value}" for key, value in cure.settings.items())
 
 
 def _plain(text: str) -> str:

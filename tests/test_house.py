@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "build": WORDS | {"recipe", "folder", "nn", "optim", "metrics", "models", "data", "objectives", "training"},
     "drawing": WORDS | {"folder", "models", "nn", "report"},
 }
-TOP = {"run", "job", "telling", "cli", "__init__", "__main__", "show"}  # where the parts meet
+TOP = {"run", "job", "checkup", "telling", "cli", "__init__", "__main__", "show"}  # where the parts meet
 FILES = sorted(ROOT.rglob("*.py"))
 
 

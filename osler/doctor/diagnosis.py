@@ -28,7 +28,15 @@ class Diagnosis(Sequence[Finding]):
     def __init__(self, findings: Sequence[Finding], trace: Trace | None = None):
         self.findings = tuple(findings)
         self.failures = tuple(trace.failures) if trace is not None else ()
-        self._pictures = _pictures(trace) if trace is not None else ""
+        self.curves = _curves(trace) if trace is not None else {}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Diagnosis:
+        """What `record` gave, without the actions of its cures. Raises KeyError or TypeError for anything else."""
+        found = cls([_finding(one) for one in record["findings"]])
+        found.failures = tuple(map(str, record["not_examined"]))
+        found.curves = {str(name): [tuple(point) for point in curve] for name, curve in record["curves"].items()}
+        return found
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...
@@ -65,20 +73,20 @@ class Diagnosis(Sequence[Finding]):
         body = "".join(parts) or "<p>Nothing wrong was found.</p>"
         missing = "".join(f"<li>{escape(f)}</li>" for f in self.failures)
         rest = f"<details><summary>Not examined</summary><ul>{missing}</ul></details>" if missing else ""
-        return f'<div class="osler-diagnosis">{body}{self._pictures}{rest}</div>'
+        pictures = flow(self.curves.get("gradients", [])) + ratios(self.curves.get("updates", []))
+        return f'<div class="osler-diagnosis">{body}{pictures}{rest}</div>'
 
-    def records(self) -> list[dict[str, Any]]:
-        """One plain dict per finding."""
-        return [_record(f) for f in self.findings]
+    def record(self) -> dict[str, Any]:
+        """The findings, what could not be examined, and the curves of the pictures, as plain values."""
+        return {
+            "findings": [_record(f) for f in self.findings],
+            "not_examined": list(self.failures),
+            "curves": {name: [list(point) for point in curve] for name, curve in self.curves.items()},
+        }
 
     def to_json(self, indent: int | None = None) -> str:
-        """The findings, and what could not be examined, as JSON."""
-        return json.dumps(
-            {"findings": self.records(), "not_examined": list(self.failures)},
-            indent=indent,
-            allow_nan=False,
-            ensure_ascii=False,
-        )
+        """`record` as JSON."""
+        return json.dumps(_plain(self.record()), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
 def _number(value: Any) -> str:
@@ -107,7 +115,7 @@ def _cure(cure: Cure) -> dict[str, Any]:
 def _record(f: Finding) -> dict[str, Any]:
     return {
         "ailment": f.ailment,
-        "title": AILMENTS[f.ailment].title,
+        "title": _title(f),
         "severity": f.severity,
         "where": list(f.where),
         "lines": list(f.lines),
@@ -121,13 +129,30 @@ def _record(f: Finding) -> dict[str, Any]:
     }
 
 
+def _finding(record: Mapping[str, Any]) -> Finding:
+    fields = ("ailment", "severity", "explanation", "why", "because")
+    return Finding(
+        **{name: record[name] for name in fields},
+        where=tuple(record["where"]),
+        lines=tuple(record["lines"]),
+        evidence=dict(record["evidence"]),
+        healthy=dict(record["healthy"]),
+        cures=tuple(Cure(c["title"], tuple(c["patch"].splitlines()), dict(c["settings"])) for c in record["cures"]),
+    )
+
+
+def _title(f: Finding) -> str:
+    known = AILMENTS.get(f.ailment)
+    return known.title if known is not None else f.ailment
+
+
 def _where(f: Finding) -> str:
     names = [name or "(the model's forward)" for name in f.where]
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def _block(f: Finding, follows: list[Finding]) -> str:
-    lines = [f"{MARKS[f.severity]} {f.severity}: {AILMENTS[f.ailment].title} [{f.ailment}]"]
+    lines = [f"{MARKS[f.severity]} {f.severity}: {_title(f)} [{f.ailment}]"]
     lines += textwrap.wrap(f.explanation, 100, initial_indent="  ", subsequent_indent="  ")
     if f.severity == "hint":
         return "\n".join(lines)
@@ -148,7 +173,7 @@ def _block(f: Finding, follows: list[Finding]) -> str:
 
 def _html(f: Finding, follows: list[Finding]) -> str:
     colour = COLOURS[f.severity]
-    title = escape(AILMENTS[f.ailment].title)
+    title = escape(_title(f))
     name = f"{MARKS[f.severity]} {title} <small>{f.severity} · {f.ailment}</small>"
     head = f'<h4 style="margin:0;color:{colour}">{name}</h4>'
     rows = "".join(
@@ -173,11 +198,11 @@ def _html(f: Finding, follows: list[Finding]) -> str:
     )
 
 
-def _pictures(trace: Trace) -> str:
-    """The gradient of each layer, and the size of updates over time."""
+def _curves(trace: Trace) -> dict[str, list[tuple[Any, float]]]:
+    """The typical gradient of each layer before training, and the size of updates over the steps."""
     layers = [
         (p.name, p.gradient / math.sqrt(max(1, math.prod(p.shape))))
         for p in trace.parameters
         if p.is_weight and p.gradient
     ]
-    return flow(layers) + ratios(trace.history.ratios())
+    return {"gradients": layers, "updates": list(trace.history.ratios())}

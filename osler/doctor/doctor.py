@@ -34,6 +34,7 @@ class Doctor:
 
     `model`: any `nn.Module`. `optimizer`: the torch Optimizer (or several) that trains it. `loss`: the function
     (prediction, target) → scalar of the loop. `accumulation`: how many backward passes are gathered for one step.
+    `told`: the loop promises to call `observe` after every step, and only sampled steps carry hooks.
     The loop stays as it is; all it may call is `observe`, once after each optimizer step, and `validate`. Two networks
     that are trained against each other have a doctor each. Nothing of the model, the optimizer or the random state is
     changed.
@@ -56,6 +57,8 @@ class Doctor:
         optimizer: Optimizer | Iterable[Optimizer] | None = None,
         loss: Callable[..., Any] | None = None,
         accumulation: int = 1,
+        *,
+        told: bool = False,
     ):
         if not isinstance(model, nn.Module):
             raise InputError(f"model is a {type(model).__name__}; the doctor examines a torch.nn.Module")
@@ -78,7 +81,7 @@ class Doctor:
         self._validation: tuple[Any, Any] = (None, None)
         self._begun = time.perf_counter()
         self._describe()
-        self._probe = Probe(model, optimizers[0] if optimizers else None, self.trace.history)
+        self._probe = Probe(model, optimizers[0] if optimizers else None, self.trace.history, told)
         self._finalizer = weakref.finalize(self, Probe.close, self._probe)
 
     def __enter__(self) -> Doctor:

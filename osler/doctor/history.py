@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ class Series:
         self.count = 0
         self.width = 1  # steps that one kept value stands for
         self._values: list[float] = []
+        self._loose: list[float] = []  # the last ones, too few for a kept value
         self._pending: list[Any] = []
         self.first_bad: int | None = None  # index of the first value that is no finite number
 
@@ -33,6 +35,7 @@ class Series:
             self._read()
 
     def _read(self) -> None:
+        """Reads what is pending, and averages as many neighbours as one kept value stands for."""
         pending, self._pending = self._pending, []
         if not pending:
             return
@@ -43,19 +46,37 @@ class Series:
         if self.first_bad is None:
             start = self.count - len(numbers)
             self.first_bad = next((start + i for i, n in enumerate(numbers) if not math.isfinite(n)), None)
-        if self.width > 1:
-            cut = [numbers[i : i + self.width] for i in range(0, len(numbers), self.width)]
-            numbers = [sum(part) / len(part) for part in cut]
-        self._values += numbers
-        if len(self._values) > self.kept:
-            pairs = zip(self._values[::2], self._values[1::2], strict=False)
-            self._values = [(a + b) / 2 for a, b in pairs]
+        self._loose += numbers
+        while len(self._loose) >= self.width:
+            whole = len(self._loose) // self.width * self.width
+            taken, self._loose = self._loose[:whole], self._loose[whole:]
+            self._values += [_mean(taken[i : i + self.width]) for i in range(0, whole, self.width)]
+            if len(self._values) <= self.kept:
+                break
+            even = len(self._values) // 2 * 2
+            rest = self._values[even:] * self.width  # what has no neighbour yet waits
+            self._values = [_mean(self._values[i : i + 2]) for i in range(0, even, 2)]
+            self._loose = rest + self._loose
             self.width *= 2
 
     def read(self) -> list[float]:
         """All values, those that are not finite included."""
         self._read()
-        return list(self._values)
+        return self._values + ([_mean(self._loose)] if self._loose else [])
+
+    def state_dict(self) -> dict[str, Any]:
+        self._read()
+        own = ("_values", "_loose", "count", "width", "first_bad")
+        return {name: copy.copy(getattr(self, name)) for name in own}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._pending = []
+        for name, value in state.items():
+            setattr(self, name, copy.copy(value))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
 @dataclass
@@ -126,6 +147,28 @@ class History:
             for table in (sample.zeros, sample.saturated):
                 for key, value in table.items():
                     table[key] = float(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The course so far as plain values, for a checkpoint."""
+        self.settle()
+        return {
+            "steps": self.steps,
+            "observed": self.observed,
+            "losses": self.losses.state_dict(),
+            "validation": self.validation.state_dict(),
+            "validation_steps": list(self.validation_steps),
+            "metrics": {name: series.state_dict() for name, series in self.metrics.items()},
+            "samples": [asdict(sample) for sample in self.samples],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps, self.observed = state["steps"], state["observed"]
+        self.losses.load_state_dict(state["losses"])
+        self.validation.load_state_dict(state["validation"])
+        self.validation_steps = list(state["validation_steps"])
+        for name, saved in state["metrics"].items():
+            self.metrics.setdefault(name, Series(512)).load_state_dict(saved)
+        self.samples = [Sample(**{**saved, "frozen_modes": tuple(saved["frozen_modes"])}) for saved in state["samples"]]
 
     def ratios(self) -> list[tuple[int, float]]:
         """(step, median over the weights of the size of an update relative to the weight)."""

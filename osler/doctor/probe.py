@@ -86,10 +86,13 @@ class Watch(TorchFunctionMode):
 
 
 class Probe:
-    """Fills a History; `close` takes every hook off."""
+    """Fills a History; `close` takes every hook off.
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer | None, history: History):
-        self.model, self.history = model, history
+    `told`: every step is reported by `observed`, so that between the sampled ones no hook is needed at all.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer | None, history: History, told: bool = False):
+        self.model, self.history, self.told = model, history, told
         self.order: Order | None = None
         self.optimizer = optimizer
         core = inner(model)
@@ -102,10 +105,6 @@ class Probe:
             for n, m in core.named_modules()
             if (isinstance(m, DROPOUTS) and m.p > 0) or isinstance(m, nn.modules.batchnorm._BatchNorm)
         ]
-        # Hooks inside compiled code would have it compiled again: there only its outside is watched, if it has one.
-        self.compiled = is_compiled(model)
-        self.root = core if not self.compiled else model if model is not core else None
-        self.activations = not self.compiled and not isinstance(model, nn.DataParallel)
         held = {id(p) for g in optimizer.param_groups for p in g["params"]} if optimizer is not None else None
         small = [p for _, p in self.named if p.is_floating_point() and (held is None or id(p) in held)]
         self.canaries = sorted(small[:3], key=Tensor.numel)[:1] + sorted(small[-3:], key=Tensor.numel)[:1]
@@ -128,13 +127,32 @@ class Probe:
         self.schedule = ScheduleWatch(optimizer) if optimizer is not None else None
         if self.schedule is not None:
             self.schedule.note()
-        me = weakref.ref(self)
-        if self.root is not None:
-            self.lasting.append(self.root.register_forward_pre_hook(_calling(me, "_enter"), with_kwargs=True))
-        if optimizer is not None:
-            self.lasting.append(optimizer.register_step_pre_hook(_calling(me, "_before_step")))
-            self.lasting.append(optimizer.register_step_post_hook(_calling(me, "_after_step")))
-        self._arm()
+        if not told:
+            self.lasting += self._hooks()
+            self._arm()
+
+    @property
+    def compiled(self) -> bool:
+        """Hooks inside compiled code would have it compiled again: there only its outside is watched, if it has one."""
+        return is_compiled(self.model)
+
+    @property
+    def root(self) -> nn.Module | None:
+        return self.core if not self.compiled else self.model if self.model is not self.core else None
+
+    @property
+    def activations(self) -> bool:
+        """Whether the inside of the model may be looked at."""
+        return not self.compiled and not isinstance(self.model, nn.DataParallel)
+
+    def _hooks(self) -> list[Any]:
+        """On the model's call and on the optimizer's step."""
+        me, root = weakref.ref(self), self.root
+        hooks = [] if root is None else [root.register_forward_pre_hook(_calling(me, "_enter"), with_kwargs=True)]
+        if self.optimizer is not None:
+            hooks.append(self.optimizer.register_step_pre_hook(_calling(me, "_before_step")))
+            hooks.append(self.optimizer.register_step_post_hook(_calling(me, "_after_step")))
+        return hooks
 
     def close(self) -> None:
         self._disarm()
@@ -148,12 +166,14 @@ class Probe:
     def _arm(self) -> None:
         self.sample = Sample(self.history.steps)
         self.before = self._entries()  # now, so that the steps of other optimizers count too
-        me = weakref.ref(self)
+        me, root = weakref.ref(self), self.root
+        if self.told:
+            self.passing += self._hooks()
         for canary in () if self.compiled else self.canaries[-1:]:
             hook: Any = canary.register_hook
             self.passing.append(hook(_arrival(me, weakref.ref(canary))))
-        if self.root is not None:
-            self.passing.append(self.root.register_forward_hook(_calling(me, "_leave"), always_call=True))
+        if root is not None:
+            self.passing.append(root.register_forward_hook(_calling(me, "_leave"), always_call=True))
         if self.activations:
             for name, module in self.core.named_modules():
                 if name and not isinstance(module, torch.jit.ScriptModule):
@@ -170,7 +190,7 @@ class Probe:
     # The model is called.
 
     def _enter(self, module: nn.Module, arguments: Any, options: Any) -> None:
-        if not torch.is_grad_enabled():
+        if module is not self.root or not torch.is_grad_enabled():  # a copy of the model has copies of the hooks
             return
         self.forwards += 1
         self.batch = (arguments, options)
@@ -197,6 +217,8 @@ class Probe:
         self.spent += time.perf_counter() - start
 
     def _leave(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        if module is not self.root:
+            return
         self._unwatch()
         if self.sample is None:
             return
@@ -214,7 +236,9 @@ class Probe:
 
     # The optimizer steps.
 
-    def _before_step(self, *_: Any) -> None:
+    def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
+        if optimizer is not self.optimizer:
+            return
         self._unwatch()
         sample = self.sample
         if self.on_cpu and self.history.bad is None:
@@ -238,9 +262,12 @@ class Probe:
             self.before = self._entries()
         self.spent += time.perf_counter() - start
 
-    def _after_step(self, *_: Any) -> None:
-        self.history.steps += 1
+    def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
+        if optimizer is not self.optimizer:
+            return
         self.stepped = True
+        if not self.told:
+            self.history.steps += 1
         self._boundary(self.sample)
 
     def _boundary(self, sample: Sample | None) -> None:
@@ -268,7 +295,11 @@ class Probe:
             self.next = step if step < DENSE else step + max(2, int(step * (GROWTH - 1)))
             if step >= DENSE and self.spent > SHARE * (taken - self.started) + 0.01:
                 self.next = step + 2 * max(2, int(step * (GROWTH - 1)))
-        if history.steps >= self.next and self.sample is None:
+        if not self.told:
+            self._rearm()
+
+    def _rearm(self) -> None:
+        if self.history.steps >= self.next and self.sample is None:
             self._arm()
 
     def _entries(self) -> Tensor:
@@ -288,6 +319,10 @@ class Probe:
         """The user says that a step is over; the optimizer may never have stepped."""
         history = self.history
         history.observed += 1
+        if self.told:
+            history.steps += 1
+            self._rearm()
+            return
         if self.stepped:
             self.stepped = False
             return

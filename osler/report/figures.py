@@ -106,6 +106,32 @@ def residual_histogram(key: str, label: str, residuals: Sequence[float]) -> str:
     return figure(key, label, draw, size=(4.8, 3.6))
 
 
+def gradient_flow(key: str, label: str, gradients: Sequence[float]) -> str:
+    """The typical gradient of every layer, from input to output."""
+
+    def draw(axes: Any) -> None:
+        axes.plot(range(1, len(gradients) + 1), gradients, color=TRAINING, marker="o", markersize=4)
+        axes.set_yscale("log")
+        axes.set(xlabel="layer", ylabel="gradient")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.minorticks_off()
+
+    return figure(key, label, draw)
+
+
+def update_sizes(key: str, label: str, updates: Sequence[tuple[float, float]]) -> str:
+    """The size of a step relative to that of the weights, by step; the usual range is shaded."""
+
+    def draw(axes: Any) -> None:
+        axes.axhspan(1e-4, 1e-2, color=VALIDATION, alpha=0.12, linewidth=0)
+        axes.plot([step for step, _ in updates], [size for _, size in updates], color=TRAINING)
+        axes.set_yscale("log")
+        axes.set(xlabel="step", ylabel="change / weight")
+        axes.minorticks_off()
+
+    return figure(key, label, draw)
+
+
 def _logarithmic(axes: Any) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 

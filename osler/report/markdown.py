@@ -1,6 +1,7 @@
 """A run's report as Markdown: the same words and tables, without pictures."""
 
 from pathlib import Path
+from typing import Any
 
 import osler.report.tables as tables
 import osler.report.words as words
@@ -47,13 +48,13 @@ def _headline(files: RunFiles) -> list[str]:
     return [line for line in (_plain(words.purpose(files.section("task"))), f"{result}{_plain(files.status)}.") if line]
 
 
-def _finding(finding: dict[str, object]) -> str:
-    cures = finding.get("cures")
+def _finding(finding: dict[str, Any]) -> str:
+    cures = finding.get("cures") or []
     told = [_plain(finding.get("explanation") or "")]
     told += [f"Where: {_plain(words.said(finding['where']))}."] if finding.get("where") else []
     told += [f"Evidence: {_plain(words.said(finding['evidence']))}."] if finding.get("evidence") else []
-    told += [f"Cures: {_plain(words.said(cures))}."] if cures else []
-    name, severity = _plain(finding.get("ailment") or ""), _plain(finding.get("severity") or "hint")
+    told += [f"Cures: {_plain(words.said([cure.get('title') for cure in cures]))}."] if cures else []
+    name, severity = _plain(finding.get("title") or ""), _plain(finding.get("severity") or "hint")
     return f"- **{name}** ({severity}): {' '.join(told)}"
 
 

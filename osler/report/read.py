@@ -13,14 +13,18 @@ from osler.records import Layer
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What the files of a run say; `run`, `evaluation` are {} and the others empty where there is no such file."""
+    """What the files of a run say; `run`, `evaluation`, `diagnosis` are {} and the others empty where there is no such file."""
 
     folder: Path
     recipe: str
     history: list[dict[str, Any]]  # one entry per epoch, in their order; null and non-finite values are left out
     run: dict[str, Any]
     evaluation: dict[str, Any]
-    findings: list[dict[str, Any]]
+    diagnosis: dict[str, Any]  # the doctor's: "findings", "not_examined", "curves"
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        return self.diagnosis.get("findings") or []
 
     def section(self, key: str) -> dict[str, Any]:
         return self.run.get(key) or {}
@@ -84,7 +88,7 @@ def read(folder: Path) -> RunFiles:
         history=_history(folder / "metrics.jsonl"),
         run=_json(folder / "run.json", dict),
         evaluation=_json(folder / "evaluation.json", dict),
-        findings=_json(folder / "findings.json", list),
+        diagnosis=_json(folder / "findings.json", dict),
     )
 
 

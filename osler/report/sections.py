@@ -10,6 +10,7 @@ import osler.report.figures as figures
 import osler.report.tables as tables
 import osler.report.words as words
 from osler.report.confusion import MOST, heat_map, most_confused
+from osler.report.findings import findings
 from osler.report.network import svg
 from osler.report.read import RunFiles
 from osler.report.tables import Table
@@ -59,27 +60,6 @@ def facts(files: RunFiles) -> str:
         if value is not None
     )
     return f'<dl class="tiles">{shown}</dl>' if shown else ""
-
-
-def findings(files: RunFiles) -> str:
-    cards = []
-    for finding in files.findings:
-        severity = str(finding.get("severity") or "hint")
-        style = severity if severity in ("critical", "warning") else "hint"
-        where = words.said(finding.get("where"))
-        evidence = words.said(finding.get("evidence"))
-        cures = finding.get("cures") or []
-        cures = cures if isinstance(cures, list) else [cures]
-        cards.append(
-            f'<div class="finding {style}"><h3>{escaped(words.metric_name(str(finding.get("ailment") or "")))} '
-            f'<span class="pill {style}">{escaped(severity)}</span></h3>'
-            f"<p>{escaped(finding.get('explanation') or '')}</p>"
-            + (f'<p class="note">Where: {escaped(where)}</p>' if where else "")
-            + (f'<p class="note">Evidence: {escaped(evidence)}</p>' if evidence else "")
-            + ("<ul>" + "".join(f"<li>{escaped(words.said(cure))}</li>" for cure in cures) + "</ul>" if cures else "")
-            + "</div>"
-        )
-    return "".join(cards)
 
 
 def chosen(files: RunFiles) -> str:

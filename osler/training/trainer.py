@@ -127,6 +127,7 @@ class Trainer:
         self.batch = 0  # batches of this epoch done; 0 between epochs
         self.drained = False  # whether these were all of it
         self.step = 0  # steps done
+        self.loss = torch.zeros(())  # of the last step (of its last turn)
         self.epochs = 0  # epochs wanted
         self.stop_reason = ""
         self.schedules: list[LRScheduler] = []
@@ -190,6 +191,7 @@ class Trainer:
                         batch = self._settle(batch, None if resumed else running)
                     for turn, optimizer, step in zip(self.turns, self.optimizers, steps, strict=True):
                         outcome = self.gradients(turn, self.network, optimizer, batch)
+                        self.loss = outcome.loss.detach()
                         if not self.guard.good(outcome.loss, optimizer):
                             self._bad_step(turn, batch, outcome.loss)
                             break

@@ -138,14 +138,32 @@ def images(folder: Path) -> Path:
     findings = [
         {
             "ailment": "overfitting",
+            "title": "Learned by heart",
             "severity": "warning",
             "where": ["output"],
             "evidence": {"loss/train": 0.0691, "loss/val": 0.2214, "epochs": 6},
             "explanation": "The validation loss has been rising since epoch 9 while the training loss still falls.",
-            "cures": [{"name": "dropout", "value": 0.3}, "more data by augmentation"],
-        }
+            "healthy": {"loss/val": "near loss/train"},
+            "why": "The network stores samples.",
+            "cures": [
+                {"title": "more dropout", "patch": "+ nn.Dropout(0.3)", "settings": {"model.dropout": 0.3}},
+                {"title": "more data by augmentation", "patch": "+ augment(x)", "settings": {}},
+            ],
+        },
+        {
+            "ailment": "miscalibrated",
+            "title": "Confidence that is not earned",
+            "severity": "hint",
+            "because": "overfitting",
+            "explanation": "Mean confidence 0.99, accuracy 0.95.",
+        },
     ]
-    return save(folder, run, history(15, "accuracy", 0.955), evaluation, findings)
+    curves = {
+        "gradients": [["conv1.weight", 0.003], ["conv2.weight", 0.002], ["output.weight", 0.01]],
+        "updates": [[1, 0.002], [10, 0.004], [100, 0.001], [1000, 0.0002]],
+    }
+    diagnosis = {"findings": findings, "not_examined": ["the curvature: too slow"], "curves": curves}
+    return save(folder, run, history(15, "accuracy", 0.955), evaluation, diagnosis)
 
 
 def table(folder: Path) -> Path:

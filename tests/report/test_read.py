@@ -55,7 +55,7 @@ def test_a_source_is_named_with_its_folder(tmp_path: Path) -> None:
         ({}, "is not the folder of a run"),
         ({"run.json": "{"}, "is not JSON"),
         ({"run.json": "[1]"}, "holds a list where a dict belongs"),
-        ({"run.json": "{}", "findings.json": "{}"}, "holds a dict where a list belongs"),
+        ({"run.json": "{}", "findings.json": "[]"}, "holds a list where a dict belongs"),
         ({"metrics.jsonl": '{"epoch": 1}\nnothing\n{"epoch": 2}\n'}, "entry 2, is not an epoch's metrics"),
         ({"metrics.jsonl": '[1]\n{"epoch": 2}\n'}, "entry 1, is not an epoch's metrics"),
     ],
