@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -73,6 +73,8 @@ def train(
     find_lr: Annotated[bool, typer.Option(help="find the learning rate by a range test before training")] = False,
     explain_speed: Annotated[bool, typer.Option(help="tell what was measured to make steps fast")] = False,
     doctor: Annotated[bool, typer.Option(help="watch training, and say what is wrong with it")] = True,
+    heal: Annotated[bool, typer.Option("--heal", help="try the doctor's cures; keep those that help")] = False,
+    trials: Annotated[int, typer.Option(help="trainings that healing may take")] = 5,
     recipe: Annotated[Path | None, typer.Option(help="a recipe file; options given here overrule it")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder (default: a new one in ./runs)")] = None,
     processes: ProcessesOption = None,
@@ -99,7 +101,8 @@ def train(
         "on_nonfinite": on_nonfinite,
         **assignments(settings or []),
     }
-    run = train_run(source, recipe=recipe, out=out, verbose=not as_json, find_lr=find_lr, doctor=doctor, **given)
+    how: dict[str, Any] = {"find_lr": find_lr, "doctor": doctor, "heal": heal, "trials": trials}
+    run = train_run(source, recipe=recipe, out=out, verbose=not as_json, **how, **given)
     if explain_speed and not as_json and _is_first():
         print_speed(run.record, run.recipe.to_dict()["engine"])
     _finish(run, as_json)
@@ -152,6 +155,40 @@ def _finish(run: Run, as_json: bool) -> None:
     if run.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
     if run.findings.critical:
+        raise typer.Exit(CRITICAL)
+
+
+@app.command("doctor")
+def examine(
+    patient: Annotated[
+        str, typer.Argument(metavar="PATIENT", help="a program (train.py, or train.py:function), source, recipe or run")
+    ],
+    arguments: Annotated[list[str] | None, typer.Argument(help="of the program, after --")] = None,
+    target: Annotated[str | None, typer.Option(help="column(s) to predict, by name or position (-1: the last)")] = None,
+    model: Annotated[str | None, typer.Option(help="network; `osler models` lists them")] = None,
+    settings: SetOption = None,
+    html: Annotated[Path | None, typer.Option(help="write the diagnosis to this file, with pictures")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with a training program, by which numbers, and what cures it; exit code 1 for critical faults.
+
+    A program is run as it is, and watched; a source or a recipe is trained as `osler train` would, and nothing is kept.
+
+    Example: osler doctor train.py -- --epochs 3
+    """
+    from osler.consultation import consult
+
+    given = {"target": target, "model": model, **assignments(settings or [])}
+    consultation = consult(patient, arguments or [], given)
+    if html is not None:
+        html.write_text(consultation.html(), encoding="utf-8")
+    if as_json:
+        print_json(consultation.record())
+    else:
+        typer.echo(consultation)
+        if html is not None:
+            typer.echo(f"written to {html}")
+    if consultation.critical:
         raise typer.Exit(CRITICAL)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import os
 import platform
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -41,9 +44,11 @@ from osler.data.sources import open_source
 from osler.errors import InputError
 from osler.evaluation import judge
 from osler.folder import CHECKPOINTS, MARK, free_name, new_folder, read_json, write_json, write_text
+from osler.heal import HEALING
+from osler.heal import heal as healing
 from osler.nn.trace import layers
 from osler.recipe import Recipe
-from osler.records import Choice
+from osler.records import Choice, Trial
 from osler.run import Run, threads
 from osler.show.range_test import range_svg, range_text
 from osler.telling import Telling
@@ -65,6 +70,8 @@ def train(
     verbose: bool = True,
     find_lr: bool = False,
     doctor: bool = True,
+    heal: bool = False,
+    trials: int = 5,
     **settings: Any,
 ) -> Run:
     """Trains a network on a source, says what was chosen and why, and keeps everything in a run folder.
@@ -74,6 +81,7 @@ def train(
     `lr` …); what is left out is chosen from the data. `recipe`: a recipe or its file, overruled by `settings`.
     `out`: the run folder (default: a new one in ./runs). `find_lr`: a learning-rate range test comes first, and its
     suggestion is the learning rate. `doctor`: whether the doctor watches (`run.findings`), which changes no weight.
+    `heal`: the doctor's cures are then tried, in at most so many `trials`, and kept where validation improves.
     Ctrl-C ends training and keeps the best weights so far.
     Raises InputError for whatever cannot be used.
 
@@ -93,6 +101,11 @@ def train(
         together = processes_on(torch.device("cpu"))
         if find_lr and together.count > 1:
             raise InputError("the learning-rate range test is for one process: run it first, then give its lr")
+        if heal and (together.count > 1 or not doctor):
+            raise InputError("healing is for one process, with its doctor" if doctor else "no healing without a doctor")
+        if trials < 1:
+            raise InputError(f"trials must be at least 1 training, but got {trials}")
+        untrained = copy.deepcopy(own) if heal else own
         if out is not None and together.first(restarted() and _unfinished(Path(out))):
             return _resume(Path(out), source, own, verbose)
         telling = Telling(silent=not verbose or together.rank > 0)
@@ -102,7 +115,35 @@ def train(
             work, show = (folder.path, folder.show) if folder else (place, None)
             run = _train(source, the_recipe, own, work, telling, cache, show=show, find_lr=find_lr, doctor=doctor)
         run.folder = place
-        return _reported(run, telling)
+        run = _reported(run, telling)
+    return _healed(run, source, the_recipe, untrained, telling, trials) if heal else run
+
+
+def _healed(run: Run, source: object, recipe: Recipe, own: nn.Module | None, telling: Telling, trials: int) -> Run:
+    """The run after the cures that helped; what was tried stands in its folder."""
+    place, best, before = run.folder.absolute(), run, run.metrics
+    tried: list[Trial] = []
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
+
+        def again(changed: Recipe) -> Run:
+            out = Path(beside) / str(len(tried))
+            return train(source, model=copy.deepcopy(own), recipe=changed, out=out, verbose=False)
+
+        for trial, better in healing(run, recipe, again, trials):
+            best = better
+            tried.append(trial)
+            telling.trial(trial)
+        if best is not run:
+            with new_folder(place) as folder:
+                shutil.copytree(best.folder, folder.path, dirs_exist_ok=True)
+            best.folder = run.folder
+    write_json(place / HEALING, {"before": before, "after": best.metrics, "trials": [asdict(t) for t in tried]})
+    best.report()
+    if best is not run:
+        telling.result(best)
+    elif tried:
+        telling.note("no cure improved validation: the run stays as it was")
+    return best
 
 
 def resume(folder: str | Path, source: object = None, *, model: nn.Module | None = None, verbose: bool = True) -> Run:

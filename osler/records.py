@@ -102,3 +102,17 @@ class Finding:
     def link(self) -> str:
         """The page of the documentation about the ailment."""
         return f"docs/ailments/{self.ailment}.md"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A cure that was tried: the run before it and the run with it, judged on the validation part."""
+
+    ailment: str
+    title: str  # of the cure
+    settings: Mapping[str, Any]  # of the recipe: {"optimizer.lr": 0.001}; None: left to the advice
+    measure: str  # "accuracy"
+    before: float
+    after: float
+    kept: bool
+    seconds: float

@@ -68,6 +68,19 @@ def load(folder: str | Path, model: nn.Module | None = None) -> Run:
     return Run(place, recipe, preprocess, model.to(recipe.device or "cpu"))
 
 
+def findings_in(folder: Path) -> Diagnosis:
+    """What the doctor found in the run of a folder. Raises InputError where none watched, or the file is damaged."""
+    from osler.doctor.diagnosis import Diagnosis
+
+    read_json(folder / MARK)
+    if not (folder / FINDINGS).exists():
+        raise InputError(f"no doctor watched {folder}: train it again, without --no-doctor")
+    try:
+        return Diagnosis.from_record(read_json(folder / FINDINGS))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{folder / FINDINGS} is damaged ({type(error).__name__}: {error})") from None
+
+
 class Run:
     """A trained network with all that belongs to it, kept in a folder.
 
@@ -106,13 +119,7 @@ class Run:
         """What the doctor found, causes first: a sequence of Finding that prints as text. Empty where none watched."""
         from osler.doctor.diagnosis import Diagnosis
 
-        place = self.folder / FINDINGS
-        if not place.exists():
-            return Diagnosis([])
-        try:
-            return Diagnosis.from_record(read_json(place))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{place} is damaged ({type(error).__name__}: {error})") from None
+        return findings_in(self.folder) if (self.folder / FINDINGS).exists() else Diagnosis([])
 
     @property
     def history(self) -> pd.DataFrame:

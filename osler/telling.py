@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from osler.records import Choice, Cure, Finding
+from osler.folder import FINDINGS
+from osler.records import Choice, Cure, Finding, Trial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,12 +60,24 @@ class Telling:
             self.note(run.record["reason"])
         self.console.print(f"[bold]{run.status.capitalize()}[/bold] in {run.record['seconds']:.1f} s{_best(run)}")
         self.console.print(f"[bold]Held out[/bold] ({run.judged['count']} samples never learned from)  {numbers}")
-        self.findings(run.findings)
+        self.findings(run.findings, watched=(run.folder / FINDINGS).exists())
         self.console.print(f"[bold]Report[/bold] {_plain(str(run.folder / 'report.html'))}")
 
-    def findings(self, found: Sequence[Finding]) -> None:
+    def trial(self, trial: Trial) -> None:
+        """A cure that was tried, in a line."""
+        change = ", ".join(f"{key}={'advised' if value is None else value}" for key, value in trial.settings.items())
+        course = f"{trial.measure} {trial.before:.4g} → {trial.after:.4g}"
+        mark = "[green]kept[/green]" if trial.kept else "left"
+        self.console.print(
+            f"[bold]Cure[/bold] {_plain(trial.title)} ({_plain(change)}) for {trial.ailment}: "
+            f"validation {course}, {mark}, {trial.seconds:.1f} s"
+        )
+
+    def findings(self, found: Sequence[Finding], watched: bool) -> None:
         """The loud findings in short, causes only, each with its first cure."""
         causes = [f for f in found if f.severity != "hint" and not f.because]
+        if watched and not causes:
+            self.console.print("[bold]Doctor[/bold] nothing wrong was found")
         for f in causes:
             follows = ", ".join(g.ailment for g in found if g.because == f.ailment)
             self.console.print(

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "report": WORDS,
     "yamltext": set(),
     "recipe": WORDS | {"yamltext"},
+    "remedies": WORDS | {"recipe"},
     "folder": WORDS,
     "shelltext": WORDS | {"folder", "yamltext"},
     "names": WORDS | {"nn", "optim", "metrics", "models"},
@@ -37,7 +38,7 @@ MAY_IMPORT = {
     "build": WORDS | {"recipe", "folder", "nn", "optim", "metrics", "models", "data", "objectives", "training"},
     "drawing": WORDS | {"folder", "models", "nn", "report"},
 }
-TOP = {"run", "job", "checkup", "telling", "cli", "__init__", "__main__", "show"}  # where the parts meet
+TOP = {"run", "job", "checkup", "consultation", "heal", "telling", "cli", "__init__", "__main__", "show"}  # where the parts meet
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -22,6 +22,7 @@ def markdown(folder: Path) -> str:
     command = files.run.get("command")
     sections = {
         "Findings": "\n".join(_finding(f) for f in files.findings),
+        "Healing": _blocks(_table(tables.trials(files)), _table(tables.healed(files))),
         "Asked and chosen": _blocks(_plain(task.get("why") or ""), _table(tables.choices(files))),
         "Data": _blocks(
             "\n".join(f"- {_plain(note)}" for note in data.get("notes") or []),

@@ -13,7 +13,7 @@ from osler.records import Layer
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What the files of a run say; `run`, `evaluation`, `diagnosis` are {} and the others empty where there is no such file."""
+    """What the files of a run say; what there is no file for is empty."""
 
     folder: Path
     recipe: str
@@ -21,6 +21,7 @@ class RunFiles:
     run: dict[str, Any]
     evaluation: dict[str, Any]
     diagnosis: dict[str, Any]  # the doctor's: "findings", "not_examined", "curves"
+    healing: dict[str, Any]  # "before", "after": metrics; "trials"
 
     @property
     def findings(self) -> list[dict[str, Any]]:
@@ -89,6 +90,7 @@ def read(folder: Path) -> RunFiles:
         run=_json(folder / "run.json", dict),
         evaluation=_json(folder / "evaluation.json", dict),
         diagnosis=_json(folder / "findings.json", dict),
+        healing=_json(folder / "healing.json", dict),
     )
 
 

@@ -62,6 +62,11 @@ def facts(files: RunFiles) -> str:
     return f'<dl class="tiles">{shown}</dl>' if shown else ""
 
 
+def healing(files: RunFiles) -> str:
+    tried = _table(tables.trials(files), "choices")
+    return tried and f"{tried}{_table(tables.healed(files), 'narrow')}"
+
+
 def chosen(files: RunFiles) -> str:
     why = files.section("task").get("why")
     return (f"<p>{escaped(why)}</p>" if why else "") + _table(tables.choices(files), "choices")
@@ -194,6 +199,7 @@ def reproduce(files: RunFiles) -> str:
 
 SECTIONS: dict[str, Callable[[RunFiles], str]] = {
     "Findings": findings,
+    "Healing": healing,
     "Asked and chosen": chosen,
     "Data": data,
     "Learning curves": learning,

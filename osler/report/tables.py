@@ -25,6 +25,30 @@ def choices(files: RunFiles) -> Table:
     return _table(["what", "chosen", "why"], rows)
 
 
+def trials(files: RunFiles) -> Table:
+    """The cures that healing tried."""
+    rows = [
+        [
+            t.get("ailment"),
+            t.get("title"),
+            words.said({k: "advised" if v is None else v for k, v in (t.get("settings") or {}).items()}),
+            t.get("measure"),
+            t.get("before"),
+            t.get("after"),
+            "kept" if t.get("kept") else "left",
+        ]
+        for t in files.healing.get("trials") or []
+    ]
+    return _table(["found", "cure", "settings", "validation", "before", "after", ""], rows, {4, 5})
+
+
+def healed(files: RunFiles) -> Table:
+    """The held-out metrics before and after healing."""
+    before, after = (files.healing.get(key) or {} for key in ("before", "after"))
+    rows = [[words.metric_name(n), words.metric(n, before[n]), words.metric(n, after.get(n))] for n in before]
+    return _table(["held out", "before", "after"], rows, {1, 2})
+
+
 def parts(files: RunFiles) -> Table:
     counts = files.section("data").get("parts") or {}
     total = sum(counts.values()) or 1

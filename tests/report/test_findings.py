@@ -45,7 +45,9 @@ def test_nothing_of_a_stranger_becomes_html(tmp_path: Path) -> None:
         "healthy": {bad: bad},
         "cures": [{"title": bad, "patch": bad, "settings": {bad: bad}}],
     }
-    html = shown(images(tmp_path / "run"), findings=[finding], not_examined=[bad], curves={"gradients": [[bad, 1.0]] * 3})
+    html = shown(
+        images(tmp_path / "run"), findings=[finding], not_examined=[bad], curves={"gradients": [[bad, 1.0]] * 3}
+    )
     assert "<script" not in html
 
 
