@@ -17,12 +17,13 @@ from osler.doctor.describe import layers_of, optimizer_of, parameters_of
 from osler.doctor.diagnosis import Diagnosis
 from osler.doctor.examination import examine
 from osler.doctor.history import Series
+from osler.doctor.loaders import pair, workers_alike
 from osler.doctor.order import Order
 from osler.doctor.outcome import outcome_of
 from osler.doctor.probe import Probe
 from osler.doctor.program import inner
 from osler.doctor.trace import Trace
-from osler.doctor.tree import leaves, pair, rows, take
+from osler.doctor.tree import leaves, rows, take
 from osler.errors import InputError
 
 KEPT_ROWS = 400  # samples of each part that a later diagnosis is measured on
@@ -96,17 +97,23 @@ class Doctor:
         """Takes every hook off; a diagnosis can still be asked for."""
         self._finalizer()
 
-    def examine(self, train: Any = None, validation: Any = None, budget: float = 2.0) -> Diagnosis:
+    def examine(
+        self, train: Any = None, validation: Any = None, budget: float = 2.0, model: nn.Module | None = None
+    ) -> Diagnosis:
         """What can be known before training.
 
         `train`, `validation`: (inputs, targets) as tensors or arrays (inputs may be a tuple or dict of them, as the
         model takes them), or a loader of such batches. `budget`: seconds after which no further experiment is begun.
+        `model`: a copy of the model as it was when the doctor came, for an examination after the training has begun.
         The model, its buffers and modes, the optimizer and the random states are the same afterwards, bit for bit.
         """
+        self.trace.workers_alike = workers_alike(train)
         inputs, targets = pair(train, "train")
         held, known = pair(validation, "validation")
-        self._describe()
-        examine(self.trace, inner(self.model), self.loss, (inputs, targets), (held, known), budget)
+        if model is None:
+            self._describe()
+        self.trace.has_loss = self.loss is not None
+        examine(self.trace, inner(model or self.model), self.loss, (inputs, targets), (held, known), budget)
         if self.trace.whole:
             self._train = inputs, targets
         else:

@@ -226,6 +226,7 @@ class Trace:
     penalty_ratio: float | None = None
     zero_gradients: bool = False
     sequence_growth: float | None = None
+    workers_alike: bool = False  # those of the training loader draw the same numbers
     samples: int = 0
     whole: bool = False  # the model takes all rows at once, or none
     training_rows: int = 0

@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from osler.errors import InputError
-
 
 def leaves(tree: Any) -> Iterator[Tensor]:
     """The tensors of a structure, in order."""
@@ -65,33 +63,3 @@ def take(tree: Any, index: Tensor | slice) -> Any:
         return t[index.to(t.device) if isinstance(index, Tensor) else index]
 
     return change(tree, pick)
-
-
-def pair(data: Any, name: str) -> tuple[Any, Any]:
-    """(inputs, targets) of what a user gave: a pair, or a loader whose first batches are taken."""
-    if data is None:
-        return None, None
-    if isinstance(data, tuple | list) and len(data) == 2:
-        return tensors(data[0]), tensors(data[1])
-    if isinstance(data, Tensor | np.ndarray):
-        return tensors(data), None
-    if hasattr(data, "__iter__") and not isinstance(data, dict | str):
-        return _gathered(data, name)
-    raise InputError(f"{name} is a {type(data).__name__}; give (inputs, targets), or a loader of such batches")
-
-
-def _gathered(loader: Any, name: str, enough: int = 512) -> tuple[Any, Any]:
-    """The first batches of a loader as one."""
-    batches: list[Any] = []
-    for batch in loader:
-        if not (isinstance(batch, tuple | list) and len(batch) == 2):
-            raise InputError(f"{name}: a batch is a {type(batch).__name__}; give a loader of (inputs, targets)")
-        batches.append(tensors(tuple(batch)))
-        if sum(rows(b) for b in batches) >= enough:
-            break
-    if not batches:
-        raise InputError(f"{name}: the loader is empty; give one with at least one batch")
-    parts = [list(leaves(b)) for b in batches]
-    joined = iter([torch.cat(column) if column[0].dim() else column[0] for column in zip(*parts, strict=True)])
-    inputs, targets = change(batches[0], lambda _: next(joined))
-    return inputs, targets

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import osler
+from osler.recipe import Recipe
 from tests.doctor.faults import SICK
 
 
@@ -18,4 +19,7 @@ def test_named_first(program: Callable[[], list[osler.Doctor]], wanted: set[str]
     assert first.severity != "hint"
     assert first.cures
     assert first.evidence or first.where
+    for found in doctor.diagnose():
+        for cure in found.cures:
+            Recipe.build(dict(cure.settings))  # no field that a recipe does not have
     assert not [f for f in doctor.trace.failures if f.startswith("the check")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from statistics import median
 
 from osler.doctor.checks.progress import chance_loss, epochs, learned_well, losses, start_and_end, usual_loop
@@ -20,13 +21,13 @@ def check(trace: Trace) -> list[Finding]:
     history = trace.history
     if history.observed < ENOUGH:
         return []
-    found = [*_norms(trace), *_overfitting(trace), *_collapsed(trace)]
+    found = [*_norms(trace), *_overfitting(trace), *_too_good(trace), *_collapsed(trace)]
     if not usual_loop(trace):
         return found
     bad = [*_diverges(trace)]
     if not bad:
         little = list(_too_little(trace))
-        found += [*little, *_nothing(trace, bool(little))]
+        found += [*little, *_nothing(trace, bool(little)), *_oscillates(trace)]
     return [*found, *bad, *_validation(trace)]
 
 
@@ -39,6 +40,53 @@ def _diverges(trace: Trace) -> Iterator[Finding]:
             f"The loss went from {short(ends[0])} to {short(ends[1])}.",
             evidence={"last loss": (ends[1], f"below {short(ends[0])}")},
             cures=[advice("a learning rate ten times lower"), clip()],
+        )
+
+
+def _oscillates(trace: Trace) -> Iterator[Finding]:
+    """The loss of whole passes goes up and down by turns, and does not settle."""
+    passes = epochs(trace)
+    late = passes[len(passes) // 4 :]
+    if len(late) < 8 or not all(map(math.isfinite, late)) or learned_well(trace, strict=False):
+        return
+    moves = [b - a for a, b in pairwise(late)]
+    level = median(late)
+    swings = [a * b < 0 and min(abs(a), abs(b)) > 0.1 * abs(level) for a, b in pairwise(moves)]
+    share = sum(swings) / len(swings)
+    if share < 0.4 or min(late[len(late) // 2 :]) < 0.7 * min(late[: len(late) // 2]):
+        return
+    yield finding(
+        "loss-oscillates",
+        "warning",
+        f"From pass to pass the loss goes up and down, by {median(map(abs, moves)) / abs(level):.0%} of its size.",
+        evidence={
+            "share of passes where it turns": (share, "below 20 %"),
+            "size of a swing over the loss": (median(map(abs, moves)) / abs(level), "below 0.05"),
+        },
+        cures=[
+            advice("a lower learning rate, or one that falls", "+ CosineAnnealingLR(optimizer, T_max=epochs)"),
+            advice("larger batches", "+ batch_size=128", batch_size=128),
+        ],
+    )
+
+
+def _too_good(trace: Trace) -> Iterator[Finding]:
+    """Rows that were not learned from are predicted better than those that were, beyond chance."""
+    outcome = trace.outcome
+    a, b = (outcome.train, outcome.validation) if outcome is not None else (None, None)
+    if a is None or b is None or a.score is None or b.score is None or trace.target.kind not in ("classes", "one-hot"):
+        return
+    if min(a.rows, b.rows) < 50:
+        return
+    spread = math.sqrt(max(a.score * (1 - a.score), 0.01) * (1 / a.rows + 1 / b.rows))
+    gap = b.score - a.score
+    if gap > max(0.12, 4 * spread):
+        yield finding(
+            "too-good",
+            "warning",
+            f"Accuracy on validation rows is {short(b.score)}, on the training rows themselves only {short(a.score)}.",
+            evidence={"validation minus training accuracy": (gap, "below 0.05"), "by chance": (spread, "")},
+            cures=[advice("look for what the two parts differ in: leakage, an easier split, noise in one of them")],
         )
 
 
@@ -232,7 +280,7 @@ def _norms(trace: Trace) -> Iterator[Finding]:
             },
             cures=[
                 advice("larger batches or a larger momentum", "+ nn.BatchNorm2d(n, momentum=0.3)"),
-                advice("or layer / group norm, which keeps no statistics", norm="layer"),
+                advice("or layer / group norm, which keeps no statistics", model__normalization="layer"),
             ],
         )
 

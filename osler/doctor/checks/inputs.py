@@ -34,7 +34,7 @@ def _finite(trace: Trace) -> Iterator[Finding]:
             "critical",
             f"{trace.inputs.bad_values} input values are NaN or infinite.",
             evidence={"bad values": (trace.inputs.bad_values, "0")},
-            cures=[advice("fill in or drop them before training", "+ x = torch.nan_to_num(x)", impute=True)],
+            cures=[advice("fill in or drop them before training", "+ x = torch.nan_to_num(x)")],
         )
     if not trace.target.finite:
         yield finding(
@@ -171,7 +171,7 @@ def _shuffled(trace: Trace) -> Iterator[Finding]:
             "hint",
             "The training rows are sorted by class; batches must be drawn at random.",
             evidence={"label entropy that neighbours lack": (trace.target.sorted_runs, "near 0")},
-            cures=[advice("shuffle", "+ DataLoader(..., shuffle=True)", shuffle=True)],
+            cures=[advice("shuffle", "+ DataLoader(..., shuffle=True)")],
         )
     elif inside < 0.5:
         yield finding(
@@ -184,7 +184,6 @@ def _shuffled(trace: Trace) -> Iterator[Finding]:
                     "shuffle the training rows every epoch",
                     "- DataLoader(..., shuffle=False)",
                     "+ DataLoader(..., shuffle=True)",
-                    shuffle=True,
                 )
             ],
         )
@@ -203,7 +202,7 @@ def _leak(trace: Trace) -> Iterator[Finding]:
         "warning" if odd else "hint",
         f"Column {names} alone determines the target: it is probably written from the outcome.",
         evidence={"share of the target it explains": (trace.inputs.copy_strength, "below 0.99")},
-        cures=[advice("drop the column", f"+ x = np.delete(x, {list(copies[:5])}, axis=1)", drop=list(copies[:5]))],
+        cures=[advice("drop the column", f"+ x = np.delete(x, {list(copies[:5])}, axis=1)")],
     )
 
 

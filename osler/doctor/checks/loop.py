@@ -14,16 +14,42 @@ from osler.records import Finding
 
 def check(trace: Trace) -> list[Finding]:
     history = trace.history
+    found = list(_workers(trace))
     if not history.samples and not history.observed:
-        return []
+        return found
     return [
+        *found,
         *_clearing(trace),
         *_stepping(trace),
+        *_dead(trace),
         *_mode(trace),
         *_batch_norm(trace),
         *_growth(trace),
         *_schedule(trace),
     ]
+
+
+def _workers(trace: Trace) -> Iterator[Finding]:
+    if trace.workers_alike:
+        yield finding(
+            "nondeterministic-workers",
+            "warning",
+            "Every worker of the data loader makes the same random changes: each has a copy of one generator, which "
+            "also begins anew in every epoch.",
+            evidence={"workers that differ": (0, "all")},
+            cures=[
+                advice(
+                    "draw from torch's generator, which every worker has for itself",
+                    "- self.random = np.random.default_rng(0)",
+                    "+ seed = torch.randint(2**31, ()).item()  # in __getitem__",
+                ),
+                advice(
+                    "or seed the workers",
+                    "+ def seed_worker(worker): dataset.random = np.random.default_rng(torch.initial_seed())",
+                    "+ DataLoader(..., worker_init_fn=seed_worker)",
+                ),
+            ],
+        )
 
 
 def _clearing(trace: Trace) -> Iterator[Finding]:
@@ -121,6 +147,35 @@ def _stepping(trace: Trace) -> Iterator[Finding]:
         )
 
 
+def _dead(trace: Trace) -> Iterator[Finding]:
+    """Weights that had a gradient at first, and have had none for many steps."""
+    history = trace.history
+    seen = [s for s in history.samples if s.step >= 1 and s.updates is not None and s.gradients is not None]
+    late = seen[len(seen) // 2 :]
+    if len(late) < 5 or learned_well(trace, strict=False):
+        return
+    by_name = {p.name: p for p in trace.parameters}
+    dead = [
+        name
+        for i, name in enumerate(history.names)
+        if (p := by_name.get(name)) is not None
+        and p.is_weight
+        and p.optimized
+        and (p.gradient or seen[0].gradients[i])
+        and all(s.gradients[i] == 0 for s in late)
+    ]
+    if dead:
+        where = dict.fromkeys(by_name[name].module for name in dead)
+        yield finding(
+            "dead-weights",
+            "warning",
+            f"The weights of {named(where)} have had no gradient since step {late[0].step} at the latest.",
+            where=where,
+            evidence={"tensors without a gradient": (len(dead), "0"), "looks in a row": (len(late), "")},
+            cures=[advice("find what stands between them and the loss: dead units, a saturated output")],
+        )
+
+
 def _mode(trace: Trace) -> Iterator[Finding]:
     samples = [s for s in trace.history.samples if s.forwards]
     if len(samples) < 3:
@@ -180,7 +235,7 @@ def _batch_norm(trace: Trace) -> Iterator[Finding]:
                 "or a normalisation that doesn't depend on the batch",
                 "- nn.BatchNorm1d(n)",
                 "+ nn.LayerNorm(n)",
-                norm="layer",
+                model__normalization="layer",
             ),
         ],
     )

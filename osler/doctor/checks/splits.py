@@ -27,11 +27,7 @@ def _judge(trace: Trace) -> Iterator[Finding]:
                 "unseen classes": (len(split.unseen_classes), "0"),
                 "label entropy that neighbours lack": (trace.target.sorted_runs, "near 0"),
             },
-            cures=[
-                advice(
-                    "shuffle (or stratify) before splitting", "+ train_test_split(x, y, stratify=y)", split="stratified"
-                )
-            ],
+            cures=[advice("shuffle (or stratify) before splitting", "+ train_test_split(x, y, stratify=y)")],
         )
     elif split.shift > 3 or not 0.05 < split.stretch < 20:
         yield finding(
