@@ -184,7 +184,8 @@ underfitting | 61 symptom | Too little learned
 too-few-epochs | 62 symptom | Stopped too early
     The loss was still falling.
 too-good | 60 | Too good to be true
-    Validation near perfect at once usually means that the answer is among the inputs.
+    Rows that were not learned from are hardly ever predicted better than those that were: usually the answer is
+    among their inputs, or the parts are not alike.
 miscalibrated | 65 | Confidence that is not earned
     Probabilities should match frequencies.
 weak-slice | 64 symptom | A group far below the rest

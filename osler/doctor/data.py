@@ -121,7 +121,7 @@ def inputs_of(inputs: Any, target: Any) -> Inputs:
         return found  # no table of features with a meaning each
     x = x[:MOST].float()
     std, mean = torch.std_mean(x, 0, correction=0)
-    varies = std > 1e-6 * (1 + mean.abs())
+    varies = std > 1e-6 * mean.abs()  # beyond rounding
     found.features = x.shape[1]
     found.constant = int((~varies).sum())
     y = next(leaves(target), None)
@@ -136,7 +136,7 @@ def features_seen(found: Inputs, x: Tensor) -> None:
     if x.dim() != 2 or x.shape[1] < 1 or len(x) < 8:
         return
     std, mean = torch.std_mean(x.detach().float(), 0, correction=0)
-    varies = std > 1e-6 * (1 + mean.abs())
+    varies = std > 1e-6 * mean.abs()  # beyond rounding
     if not bool(varies.any()):
         return
     std, mean = std[varies], mean[varies].abs()
@@ -166,12 +166,36 @@ def _find_copies(found: Inputs, x: Tensor, std: Tensor, varies: Tensor, target: 
         y = y.reshape(-1)[: len(x)].float()
         y = (y - y.mean()) / y.std(correction=0).clamp_min(1e-12)
         explained, limit = ((z * y[:, None]).mean(0)) ** 2, 0.999
+        found.exact = _exact(z, y, explained * varies)
     explained = torch.where(varies, explained, 0.0)
     hits = (explained > limit).nonzero().reshape(-1)
     # Where most features tell the target, the problem is easy, not leaking.
     if 0 < len(hits) <= max(1, x.shape[1] // 4):
         found.copies_of_target = tuple(hits.tolist())
         found.copy_strength = float(explained.max())
+
+
+def _exact(z: Tensor, y: Tensor, explained: Tensor) -> tuple[int, float]:
+    """(feature, share): the feature that gives the target exactly, by one straight line, for the largest share of rows.
+
+    A category replaced by the mean of its targets does so for every category of a single row.
+    """
+    best = (-1, 0.0)
+    draw = torch.Generator().manual_seed(0)
+    for at in (explained > 0.25).nonzero().reshape(-1).tolist()[:16]:
+        x = z[:, at]
+        one, two = torch.randint(len(x), (2, 256), generator=draw).to(x.device)
+        apart = (x[one] - x[two]).abs() > 0.1
+        slope = (y[one] - y[two])[apart] / (x[one] - x[two])[apart]
+        height = y[one][apart] - slope * x[one][apart]
+        sloping = slope.abs() > 0.05
+        slope, height = slope[sloping], height[sloping]
+        if not len(slope) or len(torch.unique(x)) < 0.2 * len(x):
+            continue
+        hits = ((slope[:, None] * x + height[:, None] - y).abs() < 1e-4).float().mean(1)  # (lines,)
+        if float(hits.max()) > best[1]:
+            best = at, float(hits.max())
+    return best
 
 
 def split_of(train: tuple[Any, Any], validation: tuple[Any, Any]) -> Split:

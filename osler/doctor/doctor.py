@@ -173,6 +173,7 @@ class Doctor:
             self.trace.optimizer.strangers += sum(o.strangers for o in rest)
 
     def _judge(self) -> Diagnosis:
+        self.trace.history.settle()
         return Diagnosis(judge(self.trace), self.trace)
 
 

@@ -16,11 +16,13 @@ from osler.doctor.experiments import curvature, difference, leak, tiled_ratio
 from osler.doctor.graph import AFFINE, INPUT, NORMALISING, RECURRENT, TRANSPOSED, Graph, Op, as_layers
 from osler.doctor.measure import finite, norm, units_alike
 from osler.doctor.pairing import pairing, penalties
-from osler.doctor.program import call, duplicate, evaluate, quiet
+from osler.doctor.program import call, call_copy, duplicate, evaluate, quiet
 from osler.doctor.reference import neighbours
-from osler.doctor.trace import Trace, Unit
+from osler.doctor.trace import Trace
 from osler.doctor.tracing import Tracer, named_calls
 from osler.doctor.tree import change, leaves, rows, take
+from osler.doctor.units import units_of
+from osler.doctor.wiring import sight_of, wiring_of
 
 BATCH = 64  # samples of a traced step
 SURVEY = 512  # samples looked at for values that are not finite, and for dead units
@@ -121,6 +123,8 @@ class Examination:
         x, y = self.batch
         trace = self.trace
         self.model.train()
+        x = change(x, Tensor.clone)  # the model may change what it is given
+        given = [t._version for t in leaves(x)]
         tracer = Tracer(self.model, x, y)
         graph = trace.graph = tracer.graph
         loss = None
@@ -128,6 +132,7 @@ class Examination:
             tracer.stack = stack
             try:
                 output = call(self.model, x)
+                graph.input_changed = [t._version for t in leaves(x)] != given
                 graph.outputs = tuple(tracer.source(t) for t in leaves(output))
                 tracer.phase = "loss"
                 if self.loss is not None:
@@ -151,6 +156,12 @@ class Examination:
         trace.initial_loss = float(loss)
         trace.tiled_ratio = tiled_ratio(self.loss, change(output, Tensor.detach), y)
         self._gradients(loss, graph, output)
+        self._try("the wiring", lambda: wiring_of(trace, self.model, self.loss, self._copied()))
+
+    def _copied(self) -> tuple[Any, Any]:
+        """The batch, for a model that may change what it is given."""
+        x, y = self.batch
+        return change(x, Tensor.clone), y
 
     def _unregistered(self, graph: Graph) -> None:
         """Trainable tensors that the model uses and does not register, and what it keeps in plain containers."""
@@ -167,7 +178,7 @@ class Examination:
                 continue
             source = op.inputs[1]
             record = records.get(str(source).removeprefix("parameter:"))
-            if record is None or record.fan_in or len(record.shape) != 2 or record.kind.startswith("Embedding"):
+            if record is None or record.fan_in or len(record.shape) != 2:
                 continue
             record.fan_in = op.shapes[1][1]
             record.flipped = record.shape != op.shapes[1]
@@ -199,13 +210,9 @@ class Examination:
             trace.zero_gradients = bool(named)
             return
         inside = list(named.items())
-        sequence = self._sequence(graph)
-        wanted = [p for _, p in inside] + ([sequence] if sequence is not None else [])
+        wanted = [p for _, p in inside]
         terms = [op for op in penalties(graph) if op.value is not None and op.value.requires_grad]
         found = torch.autograd.grad(loss, wanted, allow_unused=True, retain_graph=bool(terms))
-        if sequence is not None:
-            self._along_time(found[-1])
-            found = found[:-1]
         records = {p.name: p for p in trace.parameters}
         gradients: list[Tensor] = []
         for (name, _), gradient in zip(inside, found, strict=True):
@@ -233,45 +240,27 @@ class Examination:
             )
             trace.penalty_ratio = penalty / max(rest, 1e-12)
 
-    def _sequence(self, graph: Graph) -> Tensor | None:
-        """The input of the first recurrent layer, when gradients reach it."""
-        for op in graph.forward():
-            if op.name in ("lstm", "gru", "rnn_tanh", "rnn_relu") and op.operands:
-                seen = op.operands[0]
-                return seen if seen.dim() == 3 and seen.requires_grad else None
-        return None
-
-    def _along_time(self, gradient: Tensor | None) -> None:
-        """How much larger gradients are at one end of a sequence than at the other."""
-        if gradient is None:
-            return
-        module = next((m for m in self.model.modules() if isinstance(m, nn.RNNBase)), None)
-        axis = 1 if module is None or module.batch_first else 0
-        sizes = gradient.float().norm(dim=2).mean(1 - axis)
-        third = max(1, len(sizes) // 4)
-        late = float(sizes[-third:].mean())
-        if late > 0:
-            self.trace.sequence_growth = float(sizes[:third].mean()) / late
-
     # Evaluation mode.
 
     def _evaluation(self) -> None:
         trace = self.trace
         self.model.eval()
-        tracer = Tracer(self.model, self.survey)
+        survey = change(self.survey, Tensor.clone)
+        tracer = Tracer(self.model, survey)
         trace.evaluation = tracer.graph
         with torch.no_grad(), named_calls(self.model) as stack, tracer:
             tracer.stack = stack
-            output = call(self.model, self.survey)
+            output = call(self.model, survey)
             tracer.graph.outputs = tuple(tracer.source(t) for t in leaves(output))
         self._find_bad(tracer.graph)
-        self._units(tracer.graph)
+        trace.units = units_of(tracer.graph)
         pair = self.survey if trace.whole else take(self.survey, slice(0, PAIR))
         with torch.no_grad():
-            first = call(self.model, pair)
-            trace.eval_difference = difference(first, call(self.model, pair))
+            first = call_copy(self.model, pair)
+            trace.eval_difference = difference(first, call_copy(self.model, pair))
         if not trace.eval_difference and not trace.whole:
             trace.leak = leak(self.model, pair, first)
+        self._try("what the model sees of its targets", lambda: sight_of(trace, self.model, self.batch))
         normalised = any(op.name == "batch_norm" for op in tracer.graph.ops)  # steps change its curvature at once
         if trace.optimizer is not None and not trace.optimizer.adaptive and not normalised:
             self._try("the curvature", self._curvature)
@@ -299,26 +288,6 @@ class Examination:
         made = [graph.ops[s].value for s in graph.outputs if isinstance(s, int)]
         return any(value is not None and not bool(torch.isfinite(value).all()) for value in made)
 
-    def _units(self, graph: Graph) -> None:
-        outputs = {graph.root(s) for s in graph.outputs}
-        for op in graph.forward():
-            name = op.activation
-            if name not in ("relu", "sigmoid", "tanh") or op.value is None or op.value.dim() < 2 or not op.inputs:
-                continue
-            value = op.value
-            if not value.is_floating_point():
-                continue
-            layer = graph.layer_before(op)
-            axis = 1 if value.dim() > 2 and layer is not None and layer.name.startswith("conv") else value.dim() - 1
-            unit = Unit(op.module, graph.around(op), name, op.line, units=value.shape[axis], final=op.index in outputs)
-            if name == "relu":
-                others = [d for d in range(value.dim()) if d != axis]
-                unit.dead = float((value.amax(others) <= 1e-8).float().mean())
-            else:
-                far = (2 * value - 1).abs() if name == "sigmoid" else value.abs()
-                unit.saturated = float((far > 0.99).float().mean())
-            self.trace.units.append(unit)
-
     def _curvature(self) -> None:
         if self.trace.initial_loss is None or self.trace.loss is None:
             return
@@ -326,7 +295,7 @@ class Examination:
         weights = [p for p in self.model.parameters() if p.requires_grad]
 
         def objective() -> Tensor:
-            return evaluate(self.loss, call(self.model, x), y)
+            return evaluate(self.loss, call_copy(self.model, x), y)
 
         with torch.enable_grad():
             first = torch.autograd.grad(objective(), weights, allow_unused=True)

@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osler.doctor.program import call, evaluate
+from osler.doctor.program import call, call_copy, evaluate
+from osler.doctor.tracing import Tracer, named_calls
 from osler.doctor.tree import change, leaves, rows, take
+
+LAYERED = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 def tiled_ratio(loss: Callable[..., Any], output: Any, target: Any) -> float | None:
@@ -49,7 +52,7 @@ def leak(model: nn.Module, inputs: Any, output: Any) -> float:
         return 0.0
     first = slice(0, half)
     with torch.no_grad():
-        alone = call(model, take(inputs, first))
+        alone = call_copy(model, take(inputs, first))
     count = rows(inputs)
     if any(not t.dim() or len(t) != count for t in leaves(output)):
         return 0.0
@@ -91,3 +94,70 @@ def _shift(parameters: Sequence[Tensor], direction: Sequence[Tensor], step: floa
     with torch.no_grad():
         for p, d in zip(parameters, direction, strict=True):
             p.add_(d, alpha=step)
+
+
+def reacts(objective: Callable[[], Tensor], parameters: Sequence[Tensor]) -> bool:
+    """Whether the loss changes when these parameters do, of which it knows no gradient: then the graph is cut.
+
+    The same random numbers are drawn for both passes.
+    """
+
+    def value() -> Tensor:
+        torch.manual_seed(0)
+        return objective().detach()
+
+    with torch.no_grad():
+        before = value()
+        kept = [p.clone() for p in parameters]
+        draw = torch.Generator().manual_seed(1)
+        for p in parameters:
+            p.add_(0.3 * (p.std(correction=0) + 0.1) * torch.randn(p.shape, generator=draw).to(p))
+        after = value()
+        for p, old in zip(parameters, kept, strict=True):
+            p.copy_(old)
+    return bool((before - after).abs() > 1e-5 * (before.abs() + 1e-8))
+
+
+def sees_later(model: nn.Module, tokens: Tensor) -> bool | None:
+    """Whether outputs for early places of a sequence (N, T) of whole numbers depend on its last one.
+
+    None where outputs have no place for each token, or do not react to it at all.
+    """
+    length = tokens.shape[1]
+    changed = tokens.clone()
+    changed[:, -1] = tokens[:, -1].roll(1) if bool((tokens[:, -1] != tokens[0, -1]).any()) else tokens[:, 0]
+    rows_changed = changed[:, -1] != tokens[:, -1]
+    with torch.no_grad():
+        first, second = (next(leaves(call_copy(model, t)), None) for t in (tokens, changed))
+    if first is None or second is None or first.dim() != 3 or not bool(rows_changed.any()):
+        return None
+    axis = next((a for a in (1, 2) if first.shape[a] == length), None)
+    if axis is None or first.shape[0] != len(tokens):
+        return None
+    gap = (first - second).abs().movedim(axis, 1)[rows_changed].amax((0, 2))  # (T,)
+    if float(gap.max()) == 0:
+        return None
+    return float(gap[: length - 1].max()) > 1e-3 * float(gap.max())
+
+
+def time_flow(model: nn.Module, loss: Callable[..., Any], inputs: Any, target: Any) -> float | None:
+    """Gradient of the first quarter of a sequence over that of its last quarter, where a recurrent layer reads it."""
+    inputs = change(inputs, lambda t: t.clone().requires_grad_() * 1 if t.is_floating_point() else t)
+    tracer = Tracer(model, inputs, target)
+    with torch.enable_grad(), named_calls(model) as stack, tracer:
+        tracer.stack = stack
+        value = evaluate(loss, call(model, inputs), target)
+    reader = next((op for op in tracer.graph.forward() if op.name in LAYERED), None)
+    if reader is None or not reader.operands or reader.operands[0].dim() != 3:  # (N, T, F) or (T, N, F)
+        return None
+    layer = dict(model.named_modules()).get(reader.module)
+    sequence, axis = reader.operands[0], 1 if getattr(layer, "batch_first", False) else 0
+    if not sequence.requires_grad or sequence.shape[axis] < 8:
+        return None
+    [gradient] = torch.autograd.grad(value, [sequence], allow_unused=True)
+    if gradient is None:
+        return None
+    sizes = gradient.float().norm(dim=2).mean(1 - axis)
+    quarter = len(sizes) // 4
+    late = float(sizes[-quarter:].mean())
+    return float(sizes[:quarter].mean()) / late if late > 0 else None

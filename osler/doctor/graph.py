@@ -71,6 +71,7 @@ class Op:
     options: dict[str, Any] = field(default_factory=dict)
     value: Tensor | None = None
     operands: tuple[Tensor, ...] = ()
+    in_place: bool = False
 
     @property
     def activation(self) -> str:
@@ -87,6 +88,7 @@ class Graph:
 
     ops: list[Op] = field(default_factory=list)
     outputs: tuple[Source, ...] = ()  # of the model
+    input_changed: bool = False  # by an operation in place
     broken: Op | None = None  # the operation that raised
     error: str = ""
     error_phase: str = ""

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from osler.doctor.data import labels
-from osler.doctor.experiments import difference
-from osler.doctor.program import call, duplicate, evaluate, quiet
-from osler.doctor.trace import Trace
+from osler.doctor.experiments import difference, time_flow
+from osler.doctor.program import call, call_copy, duplicate, evaluate, quiet
+from osler.doctor.graph import Graph
+from osler.doctor.trace import Trace, Unit
 from osler.doctor.tracing import Tracer, named_calls
-from osler.doctor.tree import change, leaves, rows
+from osler.doctor.tree import change, leaves, rows, take
+from osler.doctor.units import units_of
+
+SEQUENCES = 64  # by which the gradient along time is measured
 
 
 @dataclass
@@ -38,6 +42,8 @@ class Outcome:
     mode_gap: float = 0.0  # between outputs in training and in evaluation mode
     mode_losses: tuple[float, float] | None = None
     mode_scores: tuple[float, float] | None = None
+    time_flow: float | None = None  # gradient of the first quarter of a sequence over that of the last
+    units: list[Unit] = field(default_factory=list)
     latent_spread: float | None = None  # deviation of the units of a bottleneck over the samples, median
     latent_where: str = ""
     failure: str = ""
@@ -46,50 +52,65 @@ class Outcome:
 def outcome_of(
     trace: Trace, model: nn.Module, loss: Any, train: tuple[Any, Any], validation: tuple[Any, Any]
 ) -> Outcome:
-    """Scores of a copy of the model, in evaluation mode."""
+    """Scores of a copy of the model, in evaluation mode; `failure` says at what the measuring ended."""
     found = Outcome()
     try:
         with quiet(), torch.no_grad():
-            twin, bound = duplicate(model, loss)
-            device = next((p.device for p in twin.parameters()), torch.device("cpu"))
-            x, y = change(train, lambda t: t.to(device))
-            twin.eval()
-            output = call(twin, x)
-            found.train = part(trace, bound, output, y)
-            if bound is not None and y is not None and rows(x) > 3:
-                order = torch.arange(rows(x)).roll(1 + rows(x) // 3)
-                moved = change(output, lambda t: t[order.to(t.device)] if t.dim() and len(t) == len(order) else t)
-                found.shuffled_loss = float(evaluate(bound, moved, y))
-            if trace.target.kind == "reconstruction":
-                _bottleneck(found, twin, x)
-            if validation[0] is not None:
-                xv, yv = change(validation, lambda t: t.to(device))
-                found.validation = part(trace, bound, call(twin, xv), yv)
-            if any(layer.kind == "batch-norm" for layer in trace.layers):
-                twin.train()
-                for module in twin.modules():
-                    if isinstance(module, nn.modules.dropout._DropoutNd):
-                        module.training = False
-                busy = call(twin, x)
-                found.mode_gap = difference(output, busy)
-                active = part(trace, bound, busy, y)
-                found.mode_losses = active.loss, found.train.loss
-                if active.score is not None and found.train.score is not None:
-                    found.mode_scores = active.score, found.train.score
+            _measure(found, trace, *duplicate(model, loss), train, validation)
     except Exception as error:
         found.failure = f"{type(error).__name__}: {str(error)[:200]}"
     return found
 
 
-def _bottleneck(found: Outcome, model: nn.Module, inputs: Any) -> None:
-    """How much the narrowest layer of an autoencoder varies with the input; of several the one that varies most."""
-    tracer = Tracer(model, inputs)
+def _measure(
+    found: Outcome, trace: Trace, model: nn.Module, loss: Any, train: tuple[Any, Any], validation: tuple[Any, Any]
+) -> None:
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    x, y = change(train, lambda t: t.to(device))
+    model.eval()
+    given = change(x, Tensor.clone)  # the model may change it in place
+    tracer = Tracer(model, given)
     with named_calls(model) as stack, tracer:
         tracer.stack = stack
-        call(model, inputs)
-    layers = [
-        op for op in tracer.graph.forward() if op.name == "linear" and op.value is not None and len(op.shape) == 2
-    ]
+        output = call(model, given)
+    tracer.graph.outputs = tuple(tracer.source(t) for t in leaves(output))
+    found.units = units_of(tracer.graph)
+    if trace.target.kind == "reconstruction":
+        _bottleneck(found, tracer.graph)
+    tracer.graph.forget_values()
+    found.train = part(trace, loss, output, y)
+    if loss is not None and y is not None and rows(x) > 3:
+        order = torch.arange(rows(x)).roll(1 + rows(x) // 3)
+        moved = change(output, lambda t: t[order.to(t.device)] if t.dim() and len(t) == len(order) else t)
+        found.shuffled_loss = float(evaluate(loss, moved, y))
+    if validation[0] is not None:
+        xv, yv = change(validation, lambda t: t.to(device))
+        found.validation = part(trace, loss, call_copy(model, xv), yv)
+    if any(layer.kind == "batch-norm" for layer in trace.layers):
+        _modes(found, trace, model, loss, output, x, y)
+    if any(layer.kind == "recurrent" for layer in trace.layers) and loss is not None and not trace.whole:
+        model.train()
+        found.time_flow = time_flow(model, loss, take(x, slice(0, SEQUENCES)), take(y, slice(0, SEQUENCES)))
+
+
+def _modes(found: Outcome, trace: Trace, model: nn.Module, loss: Any, output: Any, x: Any, y: Any) -> None:
+    """How far predictions with the statistics of the batch are from those with the running ones."""
+    assert found.train is not None
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.training = False
+    busy = call_copy(model, x)
+    found.mode_gap = difference(output, busy)
+    active = part(trace, loss, busy, y)
+    found.mode_losses = active.loss, found.train.loss
+    if active.score is not None and found.train.score is not None:
+        found.mode_scores = active.score, found.train.score
+
+
+def _bottleneck(found: Outcome, graph: Graph) -> None:
+    """How much the narrowest layer of an autoencoder varies with the input; of several the one that varies most."""
+    layers = [op for op in graph.forward() if op.name == "linear" and op.value is not None and len(op.shape) == 2]
     if not layers:
         return
     narrow = min(op.shape[1] for op in layers)
@@ -106,7 +127,7 @@ def part(trace: Trace, loss: Any, output: Any, y: Any) -> Part:
     found = Part(rows=rows(y))
     if loss is not None and y is not None:
         found.loss = float(evaluate(loss, output, y))
-    scores = next(leaves(output), None)
+    scores = next((t for t in leaves(output) if t.dim()), None)  # a loss may stand before them
     target = next(leaves(y), None)
     if (
         scores is None

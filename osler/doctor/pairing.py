@@ -52,6 +52,8 @@ def pairing(graph: Graph, rows: int) -> Loss | None:
     else:
         found = _by_hand(graph, op, predicted)
     found.target_shape = _shape(graph, op, wanted)
+    target = _given(op, wanted)
+    found.target = None if target is None or not target.numel() else values(target)
     found.prediction_shape = _shape(graph, op, predicted)
     _describe(graph, found, predicted, rows)
     found.broadcast, found.broadcast_line = _broadcast(graph, op, predicted, wanted)
@@ -59,7 +61,11 @@ def pairing(graph: Graph, rows: int) -> Loss | None:
 
 
 def _meeting(graph: Graph) -> tuple[Op, Source, Source] | None:
-    """The first operation that takes both what comes from the target alone and what comes from the model."""
+    """The first operation that takes both what comes from the target alone and what comes from the model.
+
+    Of a loss with several terms it is that of a loss of torch's, where there is one: it says what it wants.
+    """
+    by_hand: tuple[Op, Source, Source] | None = None
     kinds: dict[int, tuple[bool, bool]] = {}  # of an operation: depends on (the target, the model)
     made = {source for source in graph.outputs if isinstance(source, int)}
 
@@ -78,15 +84,11 @@ def _meeting(graph: Graph) -> tuple[Op, Source, Source] | None:
             continue
         both = [s for s, (t, m) in zip(op.inputs, given, strict=True) if m and not t]
         alone = [s for s, (t, m) in zip(op.inputs, given, strict=True) if t and not m]
-        if (
-            both
-            and alone
-            and op.name not in ("cat", "stack", "__getitem__", "__setitem__", "broadcast_tensors", "expand_as")
-        ):
-            return op, both[0], alone[0]
-        if op.name == "__getitem__" and both and alone:  # log_p[range(n), y]
-            return op, both[0], alone[0]
-    return None
+        if both and alone and op.name not in ("cat", "stack", "__setitem__", "broadcast_tensors", "expand_as"):
+            if op.name in KNOWN:
+                return op, both[0], alone[0]
+            by_hand = by_hand or (op, both[0], alone[0])
+    return by_hand
 
 
 def _by_hand(graph: Graph, op: Op, predicted: Source) -> Loss:
@@ -181,6 +183,9 @@ def _describe(graph: Graph, found: Loss, predicted: Source, rows: int) -> None:
     classes = 1 if tensor.dim() > 1 else 0
     found.width = tensor.shape[1] if tensor.dim() > 1 else 1
     if tensor.dim() > 1 and tensor.is_floating_point() and bool(torch.isfinite(tensor).all()):
+        if found.takes == "log-probabilities":
+            mass = tensor.float().exp().sum(classes)
+            found.mass = float(mass.min()), float(mass.max())
         across = tensor.float().sum(classes)
         found.row_sums = float(across.min()), float(across.max())
         down = tensor.float().sum(0)
@@ -199,6 +204,11 @@ def _is_distribution(found: Loss) -> bool:
 
 def _operand(graph: Graph, source: Source) -> Tensor | None:
     return graph.ops[source].value if isinstance(source, int) else None
+
+
+def _given(op: Op, source: Source) -> Tensor | None:
+    """The tensor that an operation was given from this source, while values are held."""
+    return next((t for s, t in zip(op.inputs, op.operands, strict=False) if s == source), None)
 
 
 def _shape(graph: Graph, op: Op, source: Source) -> tuple[int, ...]:

@@ -248,15 +248,6 @@ class Probe:
         if sample is None:
             return
         start = time.perf_counter()
-        gradients = [p.grad for _, p in self.named]
-        sample.has_gradients = any(g is not None for g in gradients)
-        if sample.has_gradients:
-            zero = torch.zeros((), device=self.named[0][1].device)
-            present = [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
-            norms = iter(torch._foreach_norm(present))
-            sample.gradients = torch.stack(
-                [zero if g is None else next(norms).to(zero.device).float() for g in gradients]
-            )
         sample.rates = tuple(float(g["lr"]) for g in self.optimizer.param_groups if "lr" in g) if self.optimizer else ()
         if sample.step == 0:  # what was loaded or drawn anew since the doctor came is no step
             self.before = self._entries()
@@ -268,7 +259,25 @@ class Probe:
         self.stepped = True
         if not self.told:
             self.history.steps += 1
+        self._note_gradients()
         self._boundary(self.sample)
+
+    def _note_gradients(self) -> None:
+        """After the step, for a closure computes them within it."""
+        sample = self.sample
+        if sample is None:
+            return
+        start = time.perf_counter()
+        gradients = [p.grad for _, p in self.named]
+        sample.has_gradients = any(g is not None for g in gradients)
+        if sample.has_gradients:
+            zero = torch.zeros((), device=self.named[0][1].device)
+            present = [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
+            norms = iter(torch._foreach_norm(present))
+            sample.gradients = torch.stack(
+                [zero if g is None else next(norms).to(zero.device).float() for g in gradients]
+            )
+        self.spent += time.perf_counter() - start
 
     def _boundary(self, sample: Sample | None) -> None:
         self.batch = None

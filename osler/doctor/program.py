@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from osler.doctor.tree import leaves
+from osler.doctor.tree import change, leaves
 
 
 def inner(model: nn.Module) -> nn.Module:
@@ -39,6 +39,11 @@ def call(model: nn.Module, inputs: Any) -> Any:
     if isinstance(inputs, tuple | list):
         return model(*inputs)
     return model(inputs)
+
+
+def call_copy(model: nn.Module, inputs: Any) -> Any:
+    """The model's output for copies of the inputs, which it may change in place."""
+    return call(model, change(inputs, Tensor.clone))
 
 
 def evaluate(loss: Callable[..., Any], output: Any, target: Any) -> Tensor:
@@ -99,11 +104,13 @@ def _rebound(value: Any, memo: dict[int, Any], seen: set[int], depth: int = 4) -
         if name in value.__globals__
         and (new := _rebound(value.__globals__[name], memo, seen, depth - 1)) is not value.__globals__[name]
     }
-    if not cells and not changed:
+    defaults = tuple(_rebound(v, memo, seen, depth - 1) for v in value.__defaults__ or ())
+    named = {k: _rebound(v, memo, seen, depth - 1) for k, v in (value.__kwdefaults__ or {}).items()}
+    if not cells and not changed and not defaults and not named:
         return value
     bound = {**value.__globals__, **changed} if changed else value.__globals__
-    twin = types.FunctionType(value.__code__, bound, value.__name__, value.__defaults__, tuple(cells))
-    twin.__kwdefaults__ = value.__kwdefaults__
+    twin = types.FunctionType(value.__code__, bound, value.__name__, defaults or None, tuple(cells))
+    twin.__kwdefaults__ = named or None
     return twin
 
 

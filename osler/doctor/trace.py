@@ -104,6 +104,8 @@ class Loss:
     column_sums: tuple[float, float] | None = None  # over the batch axis
     broadcast: tuple[tuple[int, ...], tuple[int, ...]] | None = None  # shapes that differ and meet
     broadcast_line: str = ""
+    mass: tuple[float, float] | None = None  # of log-probabilities: smallest and largest sum of exp over the class axis
+    target: Values | None = None  # as it meets the predictions, whatever the loss has made of it
     target_shape: tuple[int, ...] = ()
     prediction_shape: tuple[int, ...] = ()
     steps: tuple[str, ...] = ()  # operations between the model's output and the place where it meets the target
@@ -154,6 +156,10 @@ class Inputs:
     features: int = 0
     copies_of_target: tuple[int, ...] = ()  # features that determine the target
     copy_strength: float = 0.0
+    exact: tuple[int, float] = (
+        -1,
+        0.0,
+    )  # a feature that lies on one straight line with the target, for a share of rows
     rest_score: float | None = None  # what the other features tell, by their nearest neighbours
 
 
@@ -222,10 +228,16 @@ class Trace:
     tiled_ratio: float | None = None
     eval_difference: float = 0.0
     leak: float = 0.0
+    mixing: Op | None = None  # a change of shape that joins values of different samples
+    cut: tuple[str, ...] = ()  # parameters that the loss reacts to, though it has no gradient for them
+    unused_outputs: tuple[str, ...] = ()  # parameters that only outputs depend on which the loss leaves out
+    copies_input: bool = False  # the target is the input, token by token
+    sees_target: bool = False  # the target is the next token, and the model sees it
+    changes_input: Op | None = None  # an operation in place on the input
     curvature: float | None = None
     penalty_ratio: float | None = None
     zero_gradients: bool = False
-    sequence_growth: float | None = None
+    time_flow: float | None = None  # gradient of the first quarter of a sequence over that of the last
     workers_alike: bool = False  # those of the training loader draw the same numbers
     samples: int = 0
     whole: bool = False  # the model takes all rows at once, or none

@@ -179,6 +179,7 @@ class Tracer(TorchFunctionMode):
             made = [args[0]]
         if made:
             op = self._record(name, args, kwargs, made[0])
+            op.in_place = bool(args) and made[0] is args[0]
             op.index = len(self.graph.ops)
             self.graph.ops.append(op)
             for tensor in made:

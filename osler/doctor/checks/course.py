@@ -60,7 +60,7 @@ def _oscillates(trace: Trace) -> Iterator[Finding]:
         "warning",
         f"From pass to pass the loss goes up and down, by {median(map(abs, moves)) / abs(level):.0%} of its size.",
         evidence={
-            "share of passes where it turns": (share, "below 20 %"),
+            "share of passes where it turns": (share, "below 40 %"),
             "size of a swing over the loss": (median(map(abs, moves)) / abs(level), "below 0.05"),
         },
         cures=[
@@ -115,13 +115,7 @@ def _nothing(trace: Trace, said: bool) -> Iterator[Finding]:
             },
             cures=[advice("see the other findings; otherwise scale the inputs and lower the learning rate")],
         )
-    elif said or (
-        trace.reference is not None and trace.reference.score < trace.reference.chance + trace.reference.spread
-    ):
-        return  # said already; or nobody could learn it
-    elif math.isfinite(trace.outcome.shuffled_loss) and abs(trace.outcome.shuffled_loss - part.loss) < 0.005 * abs(
-        part.loss
-    ):
+    elif _exchangeable(trace):
         yield finding(
             "ignores-input",
             "warning",
@@ -131,6 +125,8 @@ def _nothing(trace: Trace, said: bool) -> Iterator[Finding]:
             },
             cures=[advice("check that inputs and targets belong together, and that the input reaches the output")],
         )
+    elif said:
+        return
     elif at_chance and end > 0.9 * start:
         yield finding(
             "loss-plateau",
@@ -139,6 +135,14 @@ def _nothing(trace: Trace, said: bool) -> Iterator[Finding]:
             evidence={"last loss over first loss": (end / start if start else 1.0, "well below 1")},
             cures=[advice("another learning rate; check the gradient flow")],
         )
+
+
+def _exchangeable(trace: Trace) -> bool:
+    """Whether predictions belong to their samples no more than to others, though there is something to be learned."""
+    r, part, exchanged = trace.reference, trace.outcome.train, trace.outcome.shuffled_loss
+    if r is not None and r.score < r.chance + r.spread:
+        return False
+    return math.isfinite(exchanged) and abs(exchanged - part.loss) < 0.005 * abs(part.loss)
 
 
 def _misaligned(trace: Trace, end: float, chance: float | None) -> Iterator[Finding]:
@@ -181,24 +185,27 @@ def _too_little(trace: Trace) -> Iterator[Finding]:
         r = None  # a reconstruction through a bottleneck: neighbours have an unfair advantage
     margin = 0.25 if regression else 0.15
     if r is not None and r.score > r.chance + 6 * r.spread and part.score < r.score - margin:
+        thin = _bottleneck(trace)
         yield finding(
             "underfitting",
             "warning",
             f"The network scores {short(part.score)} on its own training rows, their nearest "
             f"neighbours {short(r.score)}.",
+            where=[thin[0]] if thin else [],
             evidence={
                 "score on the training rows": (part.score, f"at least {short(r.score)}"),
                 "score of the nearest neighbours": (r.score, ""),
+                **({"units of the narrowest layer": (thin[1], "more than there are outputs")} if thin else {}),
             },
             cures=[
                 advice("a larger network: more units, a hidden layer with a non-linearity"),
                 advice("train longer, or with another learning rate"),
             ],
         )
-    if len(passes) >= 4 and chance is not None:
-        last, before = passes[-1], sum(passes[-3:-1]) / 2
-        falling = (before - last) / abs(before) / 1.5 if before else 0.0
-        if falling > 0.07 and last > 0.5 * chance and passes[-1] <= min(passes) * 1.001:
+    falling = _falling(trace, passes)
+    if falling is not None and chance is not None:
+        last = passes[-1]
+        if (falling > 0.07 and last > 0.5 * chance) or (falling > 0.15 and last > 0.1 * chance):
             yield finding(
                 "too-few-epochs",
                 "warning",
@@ -209,6 +216,40 @@ def _too_little(trace: Trace) -> Iterator[Finding]:
                 },
                 cures=[advice("train longer", f"+ epochs={3 * len(passes)}", epochs=3 * len(passes))],
             )
+
+
+def _falling(trace: Trace, passes: list[float]) -> float | None:
+    """By what share the loss still fell in the last pass; None where it did not, or validation says otherwise."""
+    course = losses(trace)
+    if len(passes) >= 4:
+        last, before, apart = passes[-1], _mean(passes[-3:-1]), 1.5
+    elif len(passes) >= 2:
+        last, before, apart = passes[-1], passes[-2], 1.0
+    elif len(course) >= 40:
+        quarter = len(course) // 4
+        last, before, apart = _mean(course[-quarter:]), _mean(course[-2 * quarter : -quarter]), 0.25
+    else:
+        return None
+    held = trace.history.validation.read()
+    if len(held) > 1 and held[-1] > 1.02 * min(held):
+        return None
+    if not before or not math.isfinite(last) or (passes and passes[-1] > min(passes) * 1.001):
+        return None
+    return (before - last) / abs(before) / apart
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _bottleneck(trace: Trace) -> tuple[str, int] | None:
+    """A hidden layer of fewer units than there are outputs, or of three at most, and its width."""
+    layers = [p for p in trace.parameters if p.is_weight and p.trainable and len(p.shape) == 2]
+    outputs = trace.loss.width if trace.loss is not None else 1
+    narrow = min(layers[:-1], key=lambda p: p.units, default=None)
+    if narrow is None or narrow.units >= max(outputs, 4):
+        return None
+    return narrow.module, narrow.units
 
 
 def _overfitting(trace: Trace) -> Iterator[Finding]:

@@ -11,48 +11,53 @@ import torch
 from osler.doctor.checks.progress import learned_well, usual_loop
 from osler.doctor.checks.say import finding, named, short
 from osler.doctor.cures import advice, clip, initialise
-from osler.doctor.trace import Parameter, Trace
+from osler.doctor.trace import Parameter, Trace, Unit
+from osler.doctor.units import DEAD
 from osler.records import Finding
 
 
 def check(trace: Trace) -> list[Finding]:
-    return [*_dead(trace), *_saturated(trace), *_vanishing(trace), *_exploding(trace), *_nonfinite(trace)]
+    return [
+        *_dead(trace),
+        *_saturated(trace),
+        *_vanishing(trace),
+        *_along_time(trace),
+        *_exploding(trace),
+        *_nonfinite(trace),
+    ]
 
 
-def _places(trace: Trace) -> dict[str, tuple[tuple[str, ...], bool]]:
-    """What the probe calls an activation → (modules around it, whether it is the output)."""
-    graph = trace.graph
-    if graph is None:
-        return {}
-    outputs = {graph.root(s) for s in graph.outputs}
-    counts: dict[str, int] = {}
-    found = {}
-    for op in graph.forward():
-        if op.name in ("relu", "sigmoid", "tanh") and len(op.shape) > 1:
-            number = counts[op.module] = counts.get(op.module, -1) + 1
-            found[f"{op.module}|{op.name}|{number}"] = graph.around(op), op.index in outputs
+def _seen(trace: Trace) -> list[Unit]:
+    """The activations on rows of the training part as they are now; else in the last steps, or before training."""
+    return (trace.outcome.units if trace.outcome is not None else None) or _watched(trace) or trace.units
+
+
+def _watched(trace: Trace) -> list[Unit]:
+    """The activations in the last steps that were looked at, where no rows of the training part are known."""
+    history = trace.history
+    found = []
+    for key, where in history.alive_where.items():
+        name = key.split("|")[1]
+        recent, late = (
+            history.alive.get(key, []),
+            [s.saturated[key] for s in history.samples[-20:] if key in s.saturated],
+        )
+        if len(recent) >= 5:
+            dead = float((torch.stack(recent[-5:]).amax(0) <= DEAD).float().mean())
+            found.append(Unit(where, (where,), name, "", dead, units=recent[0].numel()))
+        elif len(late) >= 3:
+            found.append(Unit(where, (where,), name, "", saturated=median(late)))
     return found
 
 
 def _dead(trace: Trace) -> Iterator[Finding]:
     if learned_well(trace, strict=False):
         return
-    places = _places(trace)
-    dead: dict[str, tuple[tuple[str, ...], float]] = {}
-    for key, recent in trace.history.alive.items():
-        if len(recent) >= 5 and trace.history.steps >= 5:
-            share = float((torch.stack(recent).amax(0) <= 1e-8).float().mean())
-            if share > 0.5:
-                where, _ = places.get(key, ((trace.history.alive_where.get(key, ""),), False))
-                dead[key] = where, share
-    if not trace.history.alive:
-        for unit in trace.units:
-            if unit.name == "relu" and unit.dead > 0.5 and unit.units > 1:
-                dead[f"{unit.module}{unit.line}"] = unit.where, unit.dead
+    dead = [unit for unit in _seen(trace) if unit.name == "relu" and unit.dead > 0.5 and unit.units > 1]
     if not dead:
         return
-    spots = [name for names, _ in dead.values() for name in names]
-    worst = max(share for _, share in dead.values())
+    spots = [name for unit in dead for name in unit.where]
+    worst = max(unit.dead for unit in dead)
     at_start = max((u.dead for u in trace.units if u.name == "relu"), default=0.0)
     yield finding(
         "dying-relu",
@@ -77,25 +82,12 @@ def _dead(trace: Trace) -> Iterator[Finding]:
 def _saturated(trace: Trace) -> Iterator[Finding]:
     if learned_well(trace, strict=False):
         return
-    places = _places(trace)
-    late: dict[str, list[float]] = {}
-    for sample in trace.history.samples[-20:]:
-        for key, share in sample.saturated.items():
-            late.setdefault(key, []).append(float(share))
-    hits = {}
-    for key, shares in late.items():
-        where, final = places.get(key, ((key.split("|")[0],), False))
-        if len(shares) >= 3 and median(shares) > 0.6 and not final:
-            hits[key] = where, median(shares)
-    if not late:
-        hits = {
-            u.module + u.line: (u.where, u.saturated)
-            for u in trace.units
-            if u.name in ("sigmoid", "tanh") and u.saturated > 0.6 and not u.final
-        }
+    hits = [
+        unit for unit in _seen(trace) if unit.name in ("sigmoid", "tanh") and unit.saturated > 0.6 and not unit.final
+    ]
     if hits:
-        spots = [n for names, _ in hits.values() for n in names]
-        worst = max(s for _, s in hits.values())
+        spots = [name for unit in hits for name in unit.where]
+        worst = max(unit.saturated for unit in hits)
         yield finding(
             "saturation",
             "warning",
@@ -127,6 +119,33 @@ def _in_order(trace: Trace) -> list[Parameter]:
 
 def _typical(p: Parameter, norm: float) -> float:
     return norm / math.sqrt(max(1, math.prod(p.shape)))
+
+
+def _along_time(trace: Trace) -> Iterator[Finding]:
+    """What stands early in a sequence is not learned from."""
+    flow, outcome = trace.time_flow, trace.outcome
+    later = outcome.time_flow if outcome is not None else None
+    if flow is None or not trace.history.observed or learned_well(trace, strict=False):
+        return
+    if not flow < 1e-3 or (later is not None and not later < 1e-3):
+        return
+    where = [layer.name for layer in trace.layers if layer.kind == "recurrent"]
+    yield finding(
+        "vanishing-gradient",
+        "warning",
+        f"Going back in time through {named(where)} the gradient vanishes: the first quarter of a sequence gets "
+        f"{short(flow)} of what the last quarter gets, so nothing that stands early can be learned.",
+        where=where,
+        evidence={
+            "early over late gradient before training": (flow, "above 0.001"),
+            **({"early over late gradient now": (later, "above 0.001")} if later is not None else {}),
+        },
+        cures=[
+            advice("LSTM or GRU, whose gates carry the state on", "- nn.RNN(...)", "+ nn.LSTM(...)"),
+            advice("let the forget gate remember at first", "+ nn.init.constant_(lstm.bias_ih_l0[H : 2 * H], 2.0)"),
+            advice("orthogonal recurrent weights, attention, or shorter sequences"),
+        ],
+    )
 
 
 def _vanishing(trace: Trace) -> Iterator[Finding]:
@@ -209,9 +228,23 @@ def _exploding(trace: Trace) -> Iterator[Finding]:
             "exploding-gradient",
             "warning",
             f"The norm of the gradient grew from {short(start)} to {short(top)}.",
+            where=_steepest(trace),
             evidence=_norms(trace),
             cures=[clip(), advice("a lower learning rate")],
         )
+
+
+def _steepest(trace: Trace) -> list[str]:
+    """The modules with the largest gradients in the steepest step, recurrent ones before all."""
+    samples = [s for s in trace.history.samples if s.gradients is not None]
+    finite = [s for s in samples if all(map(math.isfinite, s.gradients))]
+    if not finite:
+        return []
+    worst = max(finite, key=lambda s: sum(g * g for g in s.gradients))
+    by_size = sorted(zip(worst.gradients, trace.history.names, strict=True), reverse=True)
+    modules = [name.rpartition(".")[0] for _, name in by_size[:3]]
+    recurrent = [layer.name for layer in trace.layers if layer.kind == "recurrent"]
+    return list(dict.fromkeys([*recurrent, *modules]))
 
 
 def _norms(trace: Trace) -> dict[str, tuple[float, str]]:

@@ -19,6 +19,8 @@ def check(trace: Trace) -> list[Finding]:
         *_scale(trace),
         *_target_scale(trace),
         *_channels(trace),
+        *_mixed(trace),
+        *_changed(trace),
         *_imbalance(trace),
         *_shuffled(trace),
         *_leak(trace),
@@ -58,6 +60,7 @@ def _scale(trace: Trace) -> Iterator[Finding]:
         "features whose mean is beyond 3 deviations": (found.shifted, "below 25 %", shifted and not image),
         "mean over deviation": (abs(v.mean) / max(v.std, 1e-9), "below 3", shifted and image),
         "ratio of deviations": (found.spread, "below 100", found.spread > 100),
+        "deviation": (v.std, "about 1", 0 < v.std and largest < 1e-3),
     }
     told = {k: (value, healthy) for k, (value, healthy, hit) in signs.items() if hit}
     # Bounded inputs of a few rows are no matter for a scale; a normalisation at the start mends it.
@@ -148,8 +151,8 @@ def _imbalance(trace: Trace) -> Iterator[Finding]:
     if part is not None and part.recalls:
         scarce = [r for c, r in part.recalls.items() if target.counts[c] * 10 < max(present)]
         if scarce:
-            evidence["recall of the rarest classes"] = (min(scarce), "above 0.5")
-            severity = "warning" if min(scarce) < 0.5 else "hint"
+            evidence["recall of the rarest classes"] = (min(scarce), "above 0.7")
+            severity = "warning" if min(scarce) < 0.7 else "hint"
     elif trace.history.observed:
         severity = "hint"
     yield finding(
@@ -191,6 +194,17 @@ def _shuffled(trace: Trace) -> Iterator[Finding]:
 
 def _leak(trace: Trace) -> Iterator[Finding]:
     copies = trace.inputs.copies_of_target
+    at, share = trace.inputs.exact
+    if not copies and share > 0.2:
+        yield finding(
+            "target-leakage",
+            "warning",
+            f"For {share:.0%} of the rows column {at} gives the target exactly, by one straight line: it was made from "
+            "the target itself.",
+            evidence={"rows where the column is the target": (share, "near 0")},
+            cures=[advice("encode each row by the targets of other rows only (out of fold), or drop the column")],
+        )
+    yield from _tokens(trace)
     if not copies:
         return
     names = ", ".join(map(str, copies[:5]))
@@ -203,6 +217,67 @@ def _leak(trace: Trace) -> Iterator[Finding]:
         f"Column {names} alone determines the target: it is probably written from the outcome.",
         evidence={"share of the target it explains": (trace.inputs.copy_strength, "below 0.99")},
         cures=[advice("drop the column", f"+ x = np.delete(x, {list(copies[:5])}, axis=1)")],
+    )
+
+
+def _tokens(trace: Trace) -> Iterator[Finding]:
+    """A model of sequences that is shown what it is to foretell."""
+    if trace.copies_input:
+        yield finding(
+            "target-leakage",
+            "critical",
+            "The target of every place is the token that stands there in the input: there is nothing to foretell, only "
+            "to copy.",
+            evidence={"targets that are their own input": (1.0, "0")},
+            cures=[advice("shift the target by one", "- y = tokens[:, :-1]", "+ y = tokens[:, 1:]")],
+        )
+    elif trace.sees_target:
+        yield finding(
+            "target-leakage",
+            "critical",
+            "The target is the next token, and the model sees it: its output for one place depends on later ones.",
+            where=[""],
+            evidence={"outputs that depend on later tokens": ("yes", "no")},
+            cures=[
+                advice(
+                    "a causal mask, and no layer that reads backwards",
+                    "+ mask = torch.triu(torch.full((T, T), -inf), diagonal=1)",
+                )
+            ],
+        )
+
+
+def _mixed(trace: Trace) -> Iterator[Finding]:
+    op = trace.mixing
+    if op is None or trace.graph is None or trace.leak < 1e-4:
+        return
+    where = trace.graph.around(op)
+    axis = op.shapes[0].index(op.shape[0])
+    yield finding(
+        "misaligned-labels",
+        "critical",
+        f"The {op.name} from {op.shapes[0]} to {op.shape} at {named(where)} mixes the samples: their axis was {axis}.",
+        where=where,
+        lines=[op.line],
+        evidence={"change of an output when other samples leave the batch": (trace.leak, "0")},
+        cures=[advice("bring the batch to the front first", f"+ x = x.transpose(0, {axis})  # before {op.name}")],
+    )
+
+
+def _changed(trace: Trace) -> Iterator[Finding]:
+    op = trace.changes_input
+    if op is None or trace.graph is None:
+        return
+    where = trace.graph.around(op)
+    yield finding(
+        "unscaled-input",
+        "warning" if trace.history.observed and not learned_well(trace) else "hint",
+        f"The {op.name} at {named(where)} changes its input in place: where a batch is a view of the data, the data "
+        "are changed again in every epoch.",
+        where=where,
+        lines=[op.line],
+        evidence={"inputs changed in place": ("yes", "no")},
+        cures=[advice("make a new tensor", f"- x.{op.name}_(...)", f"+ x = x.{op.name}(...)")],
     )
 
 

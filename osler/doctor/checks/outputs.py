@@ -24,7 +24,7 @@ def check(trace: Trace) -> list[Finding]:
     found = [*_single_unit(trace), *_wrong_axis(trace)]
     if loss.direct:
         found += [
-            *_twice(trace, loss),
+            *(list(_twice(trace, loss)) or _again(trace)),
             *_nll(trace, loss),
             *_binary(trace, loss),
             *_mismatch(trace, loss),
@@ -115,6 +115,35 @@ def _twice(trace: Trace, loss: Loss) -> Iterator[Finding]:
                 set_loss(nn.BCELoss, "or use BCELoss, which takes probabilities", "+ nn.BCELoss()"),
             ],
         )
+
+
+def _again(trace: Trace) -> Iterator[Finding]:
+    """A sigmoid or softmax within the loss, of what is the output of one already."""
+    graph = trace.graph
+    if graph is None:
+        return
+    for op in graph.losses():
+        before = graph.through(op.inputs[0], RESHAPING) if op.inputs and op.name in ("sigmoid", "softmax") else None
+        if before is None or before.name != op.name or before.phase != "forward":
+            continue
+        where = around(trace, before)
+        yield finding(
+            f"double-{op.name}",
+            "critical",
+            f"The output at {named(where)} is already a {op.name}, and the loss applies {op.name} to it again.",
+            where=where,
+            lines=[before.line, op.line],
+            cures=[
+                drop_module(
+                    where,
+                    (nn.Sigmoid, nn.Softmax),
+                    f"give the loss the raw scores: drop the {op.name}",
+                    f"- return torch.{op.name}(scores)",
+                    "+ return scores",
+                )
+            ],
+        )
+        return
 
 
 def _nll(trace: Trace, loss: Loss) -> Iterator[Finding]:
@@ -352,6 +381,26 @@ def _wrong_axis(trace: Trace) -> Iterator[Finding]:
     if graph is None or loss is None:
         return
     last = loss.activation_op
+    sums = loss.mass if loss.activation == "log_softmax" else loss.row_sums if loss.activation == "softmax" else None
+    if sums is not None and last is not None and loss.width > 1 and max(abs(sums[0] - 1), abs(sums[1] - 1)) > 0.01:
+        where = around(trace, last)
+        yield finding(
+            "softmax-wrong-axis",
+            "critical",
+            f"The {last.name} at {named(where)} runs over another axis than that of the {loss.width} classes: their "
+            f"probabilities add up to anything from {short(sums[0])} to {short(sums[1])}.",
+            where=where,
+            lines=[last.line],
+            evidence={"smallest sum": (sums[0], "1"), "largest sum": (sums[1], "1")},
+            cures=[
+                advice(
+                    "normalise over the classes",
+                    f"- {last.name}(scores, dim={axis(last)})",
+                    f"+ {last.name}(scores, dim=-1)",
+                )
+            ],
+        )
+        return
     for op in graph.forward():
         if op.name not in ("softmax", "log_softmax") or len(op.shape) < 2 or op.shape[0] < 2:
             continue

@@ -145,13 +145,10 @@ def _too_high(trace: Trace, severity: Severity, text: str, evidence: dict[str, t
 def _low(trace: Trace) -> Iterator[Finding]:
     optimizer, history = trace.optimizer, trace.history
     ends = start_and_end(trace)
-    if (
-        optimizer is None
-        or ends is None
-        or history.steps < 50
-        or not usual_loop(trace)
-        or learned_well(trace, strict=False)
-    ):
+    if optimizer is None or ends is None or history.steps < 50 or not usual_loop(trace) or learned_well(trace):
+        return
+    chance = chance_loss(trace)
+    if learned_well(trace, strict=False) and not (chance is not None and ends[1] > 0.5 * min(chance, ends[0])):
         return
     ratios = [r for _, r in history.ratios() if math.isfinite(r)]
     if len(ratios) < 8:

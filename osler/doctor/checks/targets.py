@@ -28,7 +28,7 @@ def check(trace: Trace) -> list[Finding]:
     found += flat
     if not flat:
         found += [*_broadcast(trace, loss)]
-    found += [*_width(trace, loss, target), *_labels(loss, target), *_task(trace, loss, target)]
+    found += [*_width(trace, loss, target), *_labels(trace, loss, target), *_task(trace, loss, target)]
     return found
 
 
@@ -162,6 +162,7 @@ def _width(trace: Trace, loss: Loss, target: Target) -> Iterator[Finding]:
                 "invalid-labels",
                 "critical",
                 f"Labels run from 1 to {int(target.high)}; they must begin at 0.",
+                where=where,
                 evidence={"smallest label": (target.low, "0"), "largest label": (target.high, str(loss.width - 1))},
                 cures=[advice("count classes from 0", "+ y = y - 1")],
             )
@@ -194,9 +195,22 @@ def _width(trace: Trace, loss: Loss, target: Target) -> Iterator[Finding]:
         )
 
 
-def _labels(loss: Loss, target: Target) -> Iterator[Finding]:
+def _labels(trace: Trace, loss: Loss, target: Target) -> Iterator[Finding]:
     if not target.finite:
         return
+    if loss.kind == "categorical" and target.kind == "one-hot" and not target.floating and _refused(trace):
+        yield finding(
+            "invalid-labels",
+            "critical",
+            f"{loss.name} is given one-hot rows of whole numbers: it takes class numbers, or probabilities as floats.",
+            where=around(trace, loss.activation_op),
+            lines=[loss.line],
+            evidence={"axes of the target": (len(target.shape), str(len(target.shape) - 1))},
+            cures=[
+                advice("class numbers", "+ target = target.argmax(dim=1)"),
+                advice("or floats", "+ target = target.float()"),
+            ],
+        )
     if target.constant and target.kind in ("classes", "real", "multilabel") and target.shape and target.shape[0] > 1:
         yield finding(
             "invalid-labels",
@@ -211,14 +225,13 @@ def _labels(loss: Loss, target: Target) -> Iterator[Finding]:
             "invalid-labels",
             "critical",
             f"Class numbers begin at {target.low:g}; they must be 0 to C − 1.",
+            where=around(trace, loss.activation_op),
             evidence={"smallest label": (target.low, "0")},
             cures=[advice("encode the classes as 0 to C − 1")],
         )
-    if (
-        loss.kind == "binary"
-        and target.kind in ("classes", "real", "multilabel")
-        and (target.low < 0 or target.high > 1)
-    ):
+    # What the loss makes of the targets counts (thresholds, for grades), not what it was given.
+    met = (loss.target.low, loss.target.high) if loss.target is not None else (target.low, target.high)
+    if loss.kind == "binary" and target.kind in ("classes", "real", "multilabel") and (met[0] < 0 or met[1] > 1):
         if target.kind == "classes" and target.classes > 2 and loss.width == 1:
             return  # said as output-width
         whole = target.whole
@@ -226,9 +239,9 @@ def _labels(loss: Loss, target: Target) -> Iterator[Finding]:
         yield finding(
             name,
             "critical",
-            f"Binary cross-entropy is given targets from {short(target.low)} to {short(target.high)}"
+            f"Binary cross-entropy is given targets from {short(met[0])} to {short(met[1])}"
             + ("." if whole else ", which are amounts, not classes."),
-            evidence={"smallest target": (target.low, "0 to 1"), "largest target": (target.high, "0 to 1")},
+            evidence={"smallest target": (met[0], "0 to 1"), "largest target": (met[1], "0 to 1")},
             lines=[loss.line],
             cures=[
                 advice("labels 0 and 1", "+ y = (y > 0).float()")
@@ -248,6 +261,10 @@ def _labels(loss: Loss, target: Target) -> Iterator[Finding]:
                 evidence={"largest target": (target.high, "1, or the number of classes − 1")},
                 cures=[advice("scale the inputs only, not the labels")],
             )
+
+
+def _refused(trace: Trace) -> bool:
+    return trace.graph is not None and trace.graph.error_phase == "loss"
 
 
 def _task(trace: Trace, loss: Loss, target: Target) -> Iterator[Finding]:

@@ -12,6 +12,8 @@ from osler.doctor.graph import NORMALISING
 from osler.doctor.trace import Parameter, Trace
 from osler.records import Finding
 
+CUTTING = ("detach", "data", "argmax", "round", "sign", "item", "numpy", "tolist")
+
 
 def check(trace: Trace) -> list[Finding]:
     return [*_held(trace), *_head(trace), *_connected(trace), *_alike(trace), *_scale(trace), *_half(trace)]
@@ -106,21 +108,38 @@ def _connected(trace: Trace) -> Iterator[Finding]:
     if without:
         end = [s for op in graph.losses() for s in op.inputs] or list(graph.outputs)
         reached = graph.ancestors(end)
-        cut = [p for p in without if f"parameter:{p.name}" in reached and p.optimized]
+        cut = [p for p in without if p.optimized and (f"parameter:{p.name}" in reached or p.name in trace.cut)]
         if cut:
             share = sum(math.prod(p.shape) for p in cut) / sum(math.prod(p.shape) for p in trainable)
-            cutters = [op for op in graph.forward() if op.name in ("detach", "data", "argmax", "round", "sign", "item")]
+            cutters = [op for op in graph.forward() if op.name in CUTTING]
             where = dict.fromkeys(p.module for p in cut)
             yield finding(
                 "disconnected-parameter",
-                "critical" if share > 0.5 else "warning",
-                f"The output is computed with {named(where)}, but no gradient comes back: the graph is cut after it.",
+                "critical" if share > 0.5 or not learned_well(trace) else "warning",
+                f"The loss is computed with {named(where)}, but no gradient comes back: the graph is cut after it.",
                 where=where,
                 lines=[op.line for op in cutters],
                 evidence={"tensors without gradient": (len(cut), "0"), "share of all weights": (share, "0")},
-                cures=[advice("remove the cut", *(f"- .{op.name}()  # {op.line}" for op in cutters[:3]))],
+                cures=[
+                    advice(
+                        "compute with torch alone, and remove the cut",
+                        *(f"- .{op.name}()  # {op.line}" for op in cutters[:3]),
+                    )
+                ],
             )
-        loose = [p for p in without if p not in cut]
+        unused = [p for p in without if p not in cut and p.name in trace.unused_outputs]
+        if unused:
+            where = dict.fromkeys(p.module for p in unused)
+            yield finding(
+                "disconnected-parameter",
+                "warning",
+                f"The model computes an output with {named(where)} that the loss leaves out, so they never learn.",
+                where=where,
+                lines=[trace.loss.line] if trace.loss else [],
+                evidence={"tensors that only an unused output depends on": (len(unused), "0")},
+                cures=[advice("take the loss of this output too", "+ loss = loss + criterion(outputs[0], target)")],
+            )
+        loose = [p for p in without if p not in cut and p not in unused]
         if loose:
             where = dict.fromkeys(p.module for p in loose)
             yield finding(
@@ -193,6 +212,8 @@ def _scale(trace: Trace) -> Iterator[Finding]:
     small = [p for p in weights if 0 < _ratio(p) < 1 / 30 and p.std > 0]
     chance = chance_loss(trace)
     first = trace.initial_loss
+    if chance is None and trace.loss is not None and trace.loss.kind == "categorical" and trace.loss.width > 1:
+        chance = math.log(trace.loss.width)  # of tokens, say
     if large:
         far = first is not None and chance is not None and not first <= 2 * chance
         loose = first is not None and chance is None and not math.isfinite(first)
@@ -243,5 +264,8 @@ def _half(trace: Trace) -> Iterator[Finding]:
             f"{optimizer.kind} with eps {optimizer.epsilon:g} on float16 weights: eps is 0 there.",
             where=dict.fromkeys(p.module for p in half),
             evidence={"eps": (optimizer.epsilon, "at least 1e-4 in float16")},
-            cures=[advice("keep float32 weights and use autocast, or eps=1e-4", "+ eps=1e-4")],
+            cures=[
+                advice("keep float32 weights, and compute in half precision under autocast", "+ model.float()"),
+                advice("or a larger eps, which makes the first steps larger too", "+ eps=1e-4"),
+            ],
         )
