@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -179,7 +180,8 @@ def examine(
     from osler.consultation import consult
 
     given = {"target": target, "model": model, **assignments(settings or [])}
-    consultation = consult(patient, arguments or [], given)
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # what a program prints
+        consultation = consult(patient, arguments or [], given)
     if html is not None:
         html.write_text(consultation.html(), encoding="utf-8")
     if as_json:

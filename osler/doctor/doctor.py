@@ -26,8 +26,9 @@ from osler.doctor.trace import Trace
 from osler.doctor.tree import leaves, rows, take
 from osler.errors import InputError
 
-KEPT_ROWS = 400  # samples of each part that a later diagnosis is measured on
-KEPT_NUMBERS = 1_000_000
+LATER = 400  # samples of each part that a later diagnosis is measured on
+SECONDS = 0.3  # that such a pass may take, or fewer samples are
+NUMBERS = 1_000_000
 
 
 class Doctor:
@@ -103,7 +104,8 @@ class Doctor:
         """What can be known before training.
 
         `train`, `validation`: (inputs, targets) as tensors or arrays (inputs may be a tuple or dict of them, as the
-        model takes them), or a loader of such batches. `budget`: seconds after which no further experiment is begun.
+        model takes them), or a loader of such batches; they are held on to, for what is measured at the end.
+        `budget`: seconds after which no further experiment is begun.
         `model`: a copy of the model as it was when the doctor came, for an examination after the training has begun.
         The model, its buffers and modes, the optimizer and the random states are the same afterwards, bit for bit.
         """
@@ -114,10 +116,8 @@ class Doctor:
             self._describe()
         self.trace.has_loss = self.loss is not None
         examine(self.trace, inner(model or self.model), self.loss, (inputs, targets), (held, known), budget)
-        if self.trace.whole:
-            self._train = inputs, targets
-        else:
-            self._train, self._validation = _some(inputs, targets), _some(held, known)
+        self._train = inputs, targets
+        self._validation = (None, None) if self.trace.whole else (held, known)
         if targets is not None and (self.trace.target.sorted_runs > 0.3 or _uneven(self.trace.target.counts)):
             try:
                 self._probe.order = Order(inputs, targets)
@@ -154,7 +154,8 @@ class Doctor:
         learned = history.steps or history.observed
         self.trace.outcome = None
         if learned and self._train[0] is not None:
-            self.trace.outcome = outcome_of(self.trace, inner(self.model), self.loss, self._train, self._validation)
+            parts = [part if self.trace.whole else self._some(*part) for part in (self._train, self._validation)]
+            self.trace.outcome = outcome_of(self.trace, inner(self.model), self.loss, *parts)
         return self._judge()
 
     def _describe(self) -> None:
@@ -172,20 +173,20 @@ class Doctor:
             self.trace.optimizer.tensors += sum(o.tensors for o in rest)
             self.trace.optimizer.strangers += sum(o.strangers for o in rest)
 
+    def _some(self, inputs: Any, targets: Any) -> tuple[Any, Any]:
+        """Some samples of a part; few, where they are large or the network is slow."""
+        count = rows(inputs)
+        if not count:
+            return None, None
+        each = max(1, sum(t.numel() for t in leaves(inputs)) // count)
+        in_time = int(SECONDS / max(self.trace.pace / 3, 1e-9))  # a forward pass takes about a third of a step
+        most = max(2, min(LATER, NUMBERS // each, max(64, in_time)))
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(3))[:most]
+        return take(inputs, order), take(targets, order)
+
     def _judge(self) -> Diagnosis:
         self.trace.history.settle()
         return Diagnosis(judge(self.trace), self.trace)
-
-
-def _some(inputs: Any, targets: Any) -> tuple[Any, Any]:
-    """A few rows, copied, so that nothing of the user's is held."""
-    count = rows(inputs)
-    if not count:
-        return None, None
-    each = max(1, sum(t.numel() for t in leaves(inputs)) // count)
-    most = max(2, min(KEPT_ROWS, KEPT_NUMBERS // each))
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(3))[:most]
-    return take(inputs, order), take(targets, order)
 
 
 def _uneven(counts: tuple[int, ...]) -> bool:

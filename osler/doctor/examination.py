@@ -91,6 +91,7 @@ class Examination:
 
     def _shorten(self, seconds: float) -> None:
         """Fewer samples for a slow network: a forward pass takes about a third of a step."""
+        self.trace.pace = seconds / max(1, rows(self.batch[0]))
         part = min(1.0, UNHURRIED / max(seconds, 1e-6))
         count = rows(self.batch[0])
         self.batch = take(self.batch, slice(0, max(16, int(count * part))))

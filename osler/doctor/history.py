@@ -89,15 +89,12 @@ class Sample:
     frozen_modes: tuple[str, ...] = ()  # layers in evaluation mode
     forwards: int = 0
     backwards: int = 0
-    unsafe_forward: bool = False
     stale: Tensor | None = None  # norm of what a gradient held before this step's first contribution
     has_gradients: bool = False
     rates: tuple[float, ...] = ()
     gradients: Any = None  # (P,) norms
     weights: Any = None  # (P,) norms of the watched entries
     updates: Any = None  # (P,) norms of the change of the watched entries
-    decay: float = 0.0
-    zeros: dict[str, Any] = field(default_factory=dict)  # share of zeros behind each rectifier
     saturated: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,9 +141,7 @@ class History:
                 value = getattr(sample, key)
                 if isinstance(value, Tensor):
                     setattr(sample, key, value.float().tolist())
-            for table in (sample.zeros, sample.saturated):
-                for key, value in table.items():
-                    table[key] = float(value)
+            sample.saturated = {key: float(share) for key, share in sample.saturated.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The course so far as plain values, for a checkpoint."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from osler.doctor.data import labels
 from osler.doctor.experiments import difference, time_flow
-from osler.doctor.program import call, call_copy, duplicate, evaluate, quiet
 from osler.doctor.graph import Graph
+from osler.doctor.program import call, call_copy, duplicate, evaluate, quiet
 from osler.doctor.trace import Trace, Unit
 from osler.doctor.tracing import Tracer, named_calls
 from osler.doctor.tree import change, leaves, rows, take

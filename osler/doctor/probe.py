@@ -73,7 +73,6 @@ class Watch(TorchFunctionMode):
         if name == "relu":
             axis = 1 if value.dim() > 2 and self.channels else value.dim() - 1
             largest = value.amax([d for d in range(value.dim()) if d != axis])
-            self.sample.zeros[key] = (value == 0).float().mean()
             recent = history.alive.setdefault(key, [])
             if recent and recent[-1].shape != largest.shape:
                 recent.clear()

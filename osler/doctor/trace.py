@@ -198,6 +198,7 @@ class Unit:
     line: str
     dead: float = 0.0  # share of units that are zero for every sample
     saturated: float = 0.0
+    still: bool = False  # the others do not vary either: what comes in is the same for every sample
     units: int = 0
     final: bool = False
 
@@ -238,6 +239,7 @@ class Trace:
     penalty_ratio: float | None = None
     zero_gradients: bool = False
     time_flow: float | None = None  # gradient of the first quarter of a sequence over that of the last
+    pace: float = 0.0  # seconds a sample in a step of training
     workers_alike: bool = False  # those of the training loader draw the same numbers
     samples: int = 0
     whole: bool = False  # the model takes all rows at once, or none

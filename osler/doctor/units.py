@@ -7,6 +7,7 @@ from osler.doctor.trace import Unit
 
 DEAD = 1e-8
 AT_BOUND = 0.99
+STILL = 0.1  # of its largest value, by which a unit varies at most that gets the same for every sample
 
 
 def units_of(graph: Graph) -> list[Unit]:
@@ -24,7 +25,10 @@ def units_of(graph: Graph) -> list[Unit]:
         unit = Unit(op.module, graph.around(op), name, op.line, units=value.shape[axis], final=op.index in outputs)
         if name == "relu":
             others = [d for d in range(value.dim()) if d != axis]
-            unit.dead = float((value.amax(others) <= DEAD).float().mean())
+            largest = value.amax(others)
+            unit.dead = float((largest <= DEAD).float().mean())
+            moving = largest - value.amin(others) > STILL * largest
+            unit.still = bool((largest > DEAD).any()) and not bool(moving.any())
         else:
             far = (2 * value - 1).abs() if name == "sigmoid" else value.abs()
             unit.saturated = float((far > AT_BOUND).float().mean())

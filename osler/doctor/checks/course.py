@@ -14,6 +14,7 @@ from osler.doctor.cures import advice, clip
 from osler.doctor.trace import Trace
 from osler.records import Finding
 
+LEAK = 1e-4  # change of an output, when other samples leave the batch, from which on they are mixed
 ENOUGH = 30  # steps before anything is said about the result
 
 
@@ -115,19 +116,20 @@ def _nothing(trace: Trace, said: bool) -> Iterator[Finding]:
             },
             cures=[advice("see the other findings; otherwise scale the inputs and lower the learning rate")],
         )
+    elif said and trace.leak < LEAK:
+        return  # too small a network, or too short a training, say
     elif _exchangeable(trace):
         yield finding(
             "ignores-input",
             "warning",
-            "The loss is the same when every sample gets the prediction of another.",
+            "The loss is the same when every sample gets the prediction of another"
+            + ("." if trace.leak < LEAK else ", and a prediction depends on the other samples of its batch."),
             evidence={
                 "loss with exchanged predictions": (trace.outcome.shuffled_loss, f"well above {short(part.loss)}")
             },
             cures=[advice("check that inputs and targets belong together, and that the input reaches the output")],
         )
-    elif said:
-        return
-    elif at_chance and end > 0.9 * start:
+    elif at_chance and not said and end > 0.9 * start:
         yield finding(
             "loss-plateau",
             "warning",

@@ -53,7 +53,9 @@ def _watched(trace: Trace) -> list[Unit]:
 def _dead(trace: Trace) -> Iterator[Finding]:
     if learned_well(trace, strict=False):
         return
-    dead = [unit for unit in _seen(trace) if unit.name == "relu" and unit.dead > 0.5 and unit.units > 1]
+    dead = [
+        unit for unit in _seen(trace) if unit.name == "relu" and unit.dead > 0.5 and unit.units > 1 and not unit.still
+    ]
     if not dead:
         return
     spots = [name for unit in dead for name in unit.where]

@@ -60,7 +60,7 @@ def _scale(trace: Trace) -> Iterator[Finding]:
         "features whose mean is beyond 3 deviations": (found.shifted, "below 25 %", shifted and not image),
         "mean over deviation": (abs(v.mean) / max(v.std, 1e-9), "below 3", shifted and image),
         "ratio of deviations": (found.spread, "below 100", found.spread > 100),
-        "deviation": (v.std, "about 1", 0 < v.std and largest < 1e-3),
+        "deviation": (v.std, "about 1", v.std > 0 and largest < 1e-3),
     }
     told = {k: (value, healthy) for k, (value, healthy, hit) in signs.items() if hit}
     # Bounded inputs of a few rows are no matter for a scale; a normalisation at the start mends it.
@@ -96,7 +96,7 @@ def _target_scale(trace: Trace) -> Iterator[Finding]:
             advice(
                 "standardise the target, and undo it for predictions",
                 "+ y = (y - y.mean()) / y.std()",
-                scale_target=True,
+                scale=True,
             )
         ],
     )

@@ -211,7 +211,9 @@ def _labels(trace: Trace, loss: Loss, target: Target) -> Iterator[Finding]:
                 advice("or floats", "+ target = target.float()"),
             ],
         )
-    if target.constant and target.kind in ("classes", "real", "multilabel") and target.shape and target.shape[0] > 1:
+    residual = loss.regresses and target.low == 0  # what is to vanish, an equation's two sides say
+    several = bool(target.shape) and target.shape[0] > 1
+    if target.constant and several and not residual and target.kind in ("classes", "real", "multilabel"):
         yield finding(
             "invalid-labels",
             "critical",
