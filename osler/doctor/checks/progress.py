@@ -59,16 +59,23 @@ def learned_well(trace: Trace, strict: bool = True) -> bool:
         return False
     start, end = ends
     chance = chance_loss(trace)
-    if not math.isfinite(end) or (chance is not None and end > 2 * chance and end > start):
-        return False  # whatever the accuracy: it is sure of its mistakes
+    sure_of_mistakes = chance is not None and end > 3 * max(chance, trace.initial_loss or 0.0)
+    if not math.isfinite(end) or sure_of_mistakes:
+        return False
     part = trace.outcome.train if trace.outcome is not None else None
     if part is not None and part.score is not None:
         reference = trace.reference.score if trace.reference is not None else 0.0
-        floor = trace.reference.chance if trace.reference is not None else 0.0
+        floor = trace.reference.chance if trace.reference is not None else _prevalence(trace)
         limit = max(0.9, reference - 0.03) if strict else max(floor + 0.5 * (1 - floor), reference - 0.1)
         return bool(part.score >= limit)
     base = min(start, chance or math.inf)
     return end < (0.2 if strict else 0.6) * base if base > 0 else end < base
+
+
+def _prevalence(trace: Trace) -> float:
+    """Share of the most frequent class, which is right that often without looking."""
+    counts = trace.target.counts
+    return max(counts) / sum(counts) if counts else 0.0
 
 
 def per_epoch(trace: Trace) -> float:
