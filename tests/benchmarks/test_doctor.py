@@ -439,6 +439,7 @@ def test_report() -> None:
     for cell, expected in zip(line.split("|")[2:], (detected, right, first, precision, alarms), strict=False):
         assert cell.strip().startswith(expected)
     assert "| change loss | 2 | 2 / 2 |" in text
+    assert "| above 0.3 | 4 | 3 / 2 |" in text
     assert "| digits-mlp | change epochs: much | 0.60 | 0.90 | nothing | too-few-epochs |" in text
 
 
