@@ -27,7 +27,7 @@ from osler.doctor.tree import leaves, rows, take
 from osler.errors import InputError
 
 LATER = 400  # samples of each part that a later diagnosis is measured on
-SECONDS = 0.3  # that such a pass may take, or fewer samples are
+SECONDS = 0.1  # that such a pass may take, or fewer samples are
 NUMBERS = 1_000_000
 
 

@@ -28,9 +28,10 @@ from osler.doctor.tracing import canonical
 from osler.doctor.tree import leaves
 
 DENSE = 6  # steps sampled one after the other at the start
-GROWTH = 1.2  # ratio of the steps between later samples
+GROWTH, SPARSE = 1.2, 2.0  # ratio of the steps of later samples, and where they cost much
 WATCHED = 256  # entries of a tensor that updates are measured on
-SHARE = 0.02  # of the time that the doctor may take after the dense start
+SHARE, START = 0.015, 0.02  # of the time that samples may take, after so many seconds of them
+DISPATCH = 4e-6  # seconds that a mode costs an operation, beside what it does
 RECENT = 10  # samples over which a unit must be silent to count as dead
 MOST = 300  # samples kept
 
@@ -56,6 +57,7 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        start = time.perf_counter() - DISPATCH
         name = canonical(func)
         if name.startswith("conv"):
             self.channels = True
@@ -63,6 +65,7 @@ class Watch(TorchFunctionMode):
             self.channels = False
         elif name in ("relu", "sigmoid", "tanh") and isinstance(result, Tensor) and result.dim() > 1:
             self._look(name, result.detach())
+        self.probe.spent += time.perf_counter() - start
         return result
 
     def _look(self, name: str, value: Tensor) -> None:
@@ -163,6 +166,7 @@ class Probe:
     # A sampled step begins and ends.
 
     def _arm(self) -> None:
+        start = time.perf_counter()
         self.sample = Sample(self.history.steps)
         self.before = self._entries()  # now, so that the steps of other optimizers count too
         me, root = weakref.ref(self), self.root
@@ -178,6 +182,7 @@ class Probe:
                 if name and not isinstance(module, torch.jit.ScriptModule):
                     self.passing.append(module.register_forward_pre_hook(_entering(me, name)))
                     self.passing.append(module.register_forward_hook(_leaving(me), always_call=True))
+        self.spent += time.perf_counter() - start
 
     def _disarm(self) -> None:
         self._unwatch()
@@ -299,10 +304,9 @@ class Probe:
                 history.schedule = self.schedule.noted
             taken = time.perf_counter()
             self.spent += taken - now
-            step = history.steps
-            self.next = step if step < DENSE else step + max(2, int(step * (GROWTH - 1)))
-            if step >= DENSE and self.spent > SHARE * (taken - self.started) + 0.01:
-                self.next = step + 2 * max(2, int(step * (GROWTH - 1)))
+            step, elapsed = history.steps, taken - self.started
+            dear = self.spent > SHARE * elapsed + START
+            self.next = step if step < DENSE else step + max(2, int(step * ((SPARSE if dear else GROWTH) - 1)))
         if not self.told:
             self._rearm()
 

@@ -21,7 +21,7 @@ ENOUGH = 30  # steps before anything is said about the result
 def check(trace: Trace) -> list[Finding]:
     history = trace.history
     if history.observed < ENOUGH:
-        return []
+        return list(_hurried(trace))
     found = [*_norms(trace), *_overfitting(trace), *_too_good(trace), *_collapsed(trace)]
     if not usual_loop(trace):
         return found
@@ -81,7 +81,20 @@ def _too_good(trace: Trace) -> Iterator[Finding]:
         return
     spread = math.sqrt(max(a.score * (1 - a.score), 0.01) * (1 / a.rows + 1 / b.rows))
     gap = b.score - a.score
-    if gap > max(0.12, 4 * spread):
+    r = trace.reference
+    if gap > max(0.12, 4 * spread) and r is not None and r.score < b.score - 0.15:
+        yield finding(
+            "label-noise",
+            "warning",
+            f"Validation rows are predicted with accuracy {short(b.score)}, the training rows themselves with "
+            f"{short(a.score)}, and their neighbours contradict them too: many training labels are wrong.",
+            evidence={
+                "validation minus training accuracy": (gap, "below 0.05"),
+                "score of the nearest neighbours": (r.score, f"about {short(b.score)}"),
+            },
+            cures=[advice("look at the training rows that are predicted otherwise, and relabel them")],
+        )
+    elif gap > max(0.12, 4 * spread):
         yield finding(
             "too-good",
             "warning",
@@ -218,6 +231,30 @@ def _too_little(trace: Trace) -> Iterator[Finding]:
                 },
                 cures=[advice("train longer", f"+ epochs={3 * len(passes)}", epochs=3 * len(passes))],
             )
+
+
+def _hurried(trace: Trace) -> Iterator[Finding]:
+    """Too few steps in all: the loss of a handful of them was still falling."""
+    course, chance = losses(trace), chance_loss(trace)
+    if len(course) < 6 or not usual_loop(trace) or learned_well(trace) or not all(map(math.isfinite, course)):
+        return
+    third = len(course) // 3
+    first, middle, last = _mean(course[:third]), _mean(course[third:-third]), _mean(course[-third:])
+    fallen = (middle - last) / max(first - last, 1e-12)
+    if first > middle > last and fallen > 0.25 and last > 0.3 * (chance or first):
+        yield finding(
+            "too-few-epochs",
+            "warning",
+            f"Training ended after {trace.history.observed} steps, while the loss was falling.",
+            evidence={
+                "steps": (trace.history.observed, "hundreds"),
+                "share of the fall in the last third": (fallen, "near 0"),
+            },
+            cures=[
+                advice("train longer", f"+ epochs={10 * max(1, len(epochs(trace)))}"),
+                advice("smaller batches: more steps in an epoch", "+ batch_size=32", batch_size=32),
+            ],
+        )
 
 
 def _falling(trace: Trace, passes: list[float]) -> float | None:

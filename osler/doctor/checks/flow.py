@@ -131,6 +131,9 @@ def _along_time(trace: Trace) -> Iterator[Finding]:
         return
     if not flow < 1e-3 or (later is not None and not later < 1e-3):
         return
+    moved = [ratio for _, ratio in trace.history.ratios()]
+    if trace.history.steps < 100 or not moved or median(moved) < 3e-4:
+        return  # it has hardly been trained
     where = [layer.name for layer in trace.layers if layer.kind == "recurrent"]
     yield finding(
         "vanishing-gradient",

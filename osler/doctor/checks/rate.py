@@ -142,6 +142,14 @@ def _too_high(trace: Trace, severity: Severity, text: str, evidence: dict[str, t
     )
 
 
+def clipped(trace: Trace) -> float | None:
+    """The norm to which every gradient is cut; None where they differ."""
+    norms = [math.sqrt(sum(g * g for g in s.gradients)) for s in trace.history.samples[-12:] if s.gradients is not None]
+    if len(norms) < 6 or max(norms) <= 0 or not all(map(math.isfinite, norms)):
+        return None
+    return median(norms) if max(norms) < 1.001 * min(norms) else None
+
+
 def _low(trace: Trace) -> Iterator[Finding]:
     optimizer, history = trace.optimizer, trace.history
     ends = start_and_end(trace)
@@ -160,8 +168,10 @@ def _low(trace: Trace) -> Iterator[Finding]:
         0 < travelled < 0.1
         and usual < 3e-4
         and end > 0.8 * start
-        and optimizer.rate < (2e-4 if optimizer.adaptive else 1e-2)
+        and (optimizer.rate < (2e-4 if optimizer.adaptive else 1e-2) or clipped(trace) is not None)
     ):
+        norm = clipped(trace)
+        cut = [advice(f"gradients are cut to norm {norm:.1e}: clip at 1", clip_norm=1.0)] if norm is not None else []
         yield finding(
             "learning-rate-low",
             "warning",
@@ -171,7 +181,7 @@ def _low(trace: Trace) -> Iterator[Finding]:
                 "change of a weight in a step": (usual, "about 0.001"),
                 "last loss over first loss": (end / start if start else 1.0, "well below 1"),
             },
-            cures=[scale_rate(optimizer.rate, 100.0 if usual < 1e-5 else 10.0, "raise the learning rate")],
+            cures=[*cut, scale_rate(optimizer.rate, 100.0 if usual < 1e-5 else 10.0, "raise the learning rate")],
         )
 
 
@@ -209,7 +219,7 @@ def _penalty(trace: Trace) -> Iterator[Finding]:
         ratios.append(pull / max(push, 1e-12))
     # Where decay rules, it ends in balance with the gradient.
     strong = median(ratios) > 2 or (optimizer.weight_decay >= 0.02 and median(ratios) > 0.7) if ratios else False
-    if len(ratios) >= 5 and strong and usual_loop(trace) and not learned_well(trace, strict=False):
+    if len(ratios) >= 5 and strong and not clipped(trace) and usual_loop(trace) and not learned_well(trace, False):
         yield finding(
             "regularization-dominates",
             "warning",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osler.doctor.checks.say import finding
+from osler.doctor.checks.say import finding, short
 from osler.doctor.cures import advice
 from osler.doctor.trace import Trace
 from osler.records import Finding
@@ -39,6 +39,14 @@ def _judge(trace: Trace) -> Iterator[Finding]:
                 "ratio of the deviations": (split.stretch, "about 1"),
             },
             cures=[advice("scale both with the statistics of the training rows", "+ x_valid = (x_valid - mean) / std")],
+        )
+    elif not 0.55 < split.stretch < 1.8 and trace.training_rows >= 100:
+        yield finding(
+            "split-mismatch",
+            "warning",
+            f"Features vary {short(split.stretch)} times as much in the validation part as in training.",
+            evidence={"ratio of the deviations": (split.stretch, "0.7 to 1.4")},
+            cures=[advice("look for noise in one part, or for another way in which it was made")],
         )
     if split.overlap > 0.05 and split.overlap > 3 * split.natural_overlap:
         yield finding(

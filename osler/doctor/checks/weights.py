@@ -149,7 +149,8 @@ def _connected(trace: Trace) -> Iterator[Finding]:
                 where=where,
                 cures=[advice("use it, or leave it out")],
             )
-    if trace.zero_gradients and not learned_well(trace):
+    huge = any(p.is_weight and p.trainable and p.fan_in >= 4 and _ratio(p) > 10 for p in trace.parameters)
+    if trace.zero_gradients and not huge and not learned_well(trace):
         yield finding(
             "disconnected-parameter",
             "critical",
