@@ -23,7 +23,7 @@ GOALS = "median at most 1.03, worst at most 1.10; end to end at most 1.05; memor
 
 
 class Training(NamedTuple):
-    """Seconds of the steps, of the examination before them and of the diagnosis after, and bytes that the doctor kept."""
+    """Seconds of the steps, of the examination before and of the diagnosis after, and bytes that the doctor kept."""
 
     steps: float
     before: float = 0.0

@@ -48,16 +48,21 @@ WIDER, LONGER = 4, 3
 def remedies(finding: Finding, recipe: Recipe) -> Iterator[tuple[str, dict[str, Any], Recipe]]:
     """(in words, the settings that change, the new recipe) for everything that may cure it.
 
-    First what the doctor prescribes; then each suspicious setting that was asked for, left to the advice instead;
-    then what only makes the network, or its training, larger. `recipe`: as the user gave it, before any advice.
+    First what the doctor prescribes; then each suspicious setting that was asked for, left to the advice instead, all
+    of them at once, and each other one; then what only makes the network, or its training, larger. `recipe`: as the user gave it, before any advice.
     """
     for cure in finding.cures:
         if cure.settings:
             yield from _changed(cure.title, dict(cure.settings), recipe)
     given = asked_for(recipe)
     suspects = [path for path in SUSPECTS.get(finding.ailment, ()) if path in given]
-    for path in [*suspects, *(path for path in given if path not in suspects)]:
+    for path in suspects:
         yield f"leave {path} to the advice", {path: None}, without(recipe, path)
+    if len(given) > 1:
+        yield "leave all that was asked for to the advice", dict.fromkeys(given), _without_all(recipe, given)
+    for path in given:
+        if path not in suspects:
+            yield f"leave {path} to the advice", {path: None}, without(recipe, path)
     if finding.ailment in ("underfitting", "too-few-epochs", "loss-plateau"):
         if isinstance(recipe.epochs, int):
             yield from _changed("train longer", {"epochs": LONGER * recipe.epochs}, recipe)
@@ -88,6 +93,12 @@ def asked_for(recipe: Recipe) -> list[str]:
         else:
             found.append(field)
     return found
+
+
+def _without_all(recipe: Recipe, paths: list[str]) -> Recipe:
+    for path in paths:
+        recipe = without(recipe, path)
+    return recipe
 
 
 def without(recipe: Recipe, path: str) -> Recipe:

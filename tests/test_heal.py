@@ -11,8 +11,8 @@ from torch import nn
 
 import osler
 from osler.errors import InputError
-from osler.heal import improves, judged
 from osler.heal import heal as healing
+from osler.heal import improves, judged
 from osler.recipe import Recipe
 from osler.records import Cure, Finding
 
@@ -70,7 +70,7 @@ def test_no_more_trainings_than_allowed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"trials": 0}, {"doctor": False}])
 def test_what_makes_no_sense_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="trials|doctor"):
+    with pytest.raises(InputError, match=r"trials|doctor"):
         osler.train("iris", out=tmp_path / "run", **{**HEALED, **wrong})
 
 

@@ -38,7 +38,19 @@ MAY_IMPORT = {
     "build": WORDS | {"recipe", "folder", "nn", "optim", "metrics", "models", "data", "objectives", "training"},
     "drawing": WORDS | {"folder", "models", "nn", "report"},
 }
-TOP = {"run", "job", "checkup", "consultation", "heal", "telling", "cli", "__init__", "__main__", "show"}  # where the parts meet
+# Where the parts meet.
+TOP = {"run", "job", "checkup", "consultation", "heal", "telling", "cli", "__init__", "__main__", "show"}
+    "run",
+    "job",
+    "checkup",
+    "consultation",
+    "heal",
+    "telling",
+    "cli",
+    "__init__",
+    "__main__",
+    "show",
+}  # where the parts meet
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -26,7 +26,17 @@ def test_what_the_doctor_prescribes_comes_first() -> None:
     recipe = Recipe.build({"epochs": 3, "lr": 5.0})
     cure = Cure("lower the learning rate", settings={"optimizer.lr": 0.5})
     titles = [title for title, _, _ in remedies(found("learning-rate-high", Cure("look"), cure), recipe)]
-    assert titles == ["lower the learning rate", "leave optimizer.lr to the advice", "leave epochs to the advice"]
+    alone = ("lower the learning rate", "leave optimizer.lr to the advice", "leave epochs to the advice")
+    assert titles == [*alone[:2], "leave all that was asked for to the advice", alone[2]]
+
+
+def test_all_that_was_asked_for_can_be_left_at_once() -> None:
+    recipe = Recipe.build(
+        {"source": "x", "optimizer": "sgd", "lr": 5.0, "epochs": 3, "model": {"name": "mlp", "hidden": [2]}}
+    )
+    changed = {title: new for title, _, new in remedies(found("underfitting"), recipe)}
+    left = changed["leave all that was asked for to the advice"]
+    assert left == Recipe.build({"source": "x", "model": "mlp"})
 
 
 def test_settings_join_what_the_user_gave() -> None:
@@ -46,4 +56,4 @@ def test_too_little_may_be_cured_by_more() -> None:
     recipe = Recipe.build({"model": {"name": "mlp", "hidden": [2]}, "epochs": 2})
     titles = [title for title, _, _ in remedies(found("underfitting"), recipe)]
     assert titles[:2] == ["leave model.hidden to the advice", "leave epochs to the advice"]
-    assert titles[2:] == ["train longer", "a wider network"]
+    assert titles[2:] == ["leave all that was asked for to the advice", "train longer", "a wider network"]
