@@ -49,7 +49,8 @@ def remedies(finding: Finding, recipe: Recipe) -> Iterator[tuple[str, dict[str, 
     """(in words, the settings that change, the new recipe) for everything that may cure it.
 
     First what the doctor prescribes; then each suspicious setting that was asked for, left to the advice instead, all
-    of them at once, and each other one; then what only makes the network, or its training, larger. `recipe`: as the user gave it, before any advice.
+    of them at once, and each other one; then what only makes the network, or its training, larger. `recipe`: as the
+    user gave it, before any advice.
     """
     for cure in finding.cures:
         if cure.settings:

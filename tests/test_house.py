@@ -40,17 +40,6 @@ MAY_IMPORT = {
 }
 # Where the parts meet.
 TOP = {"run", "job", "checkup", "consultation", "heal", "telling", "cli", "__init__", "__main__", "show"}
-    "run",
-    "job",
-    "checkup",
-    "consultation",
-    "heal",
-    "telling",
-    "cli",
-    "__init__",
-    "__main__",
-    "show",
-}  # where the parts meet
 FILES = sorted(ROOT.rglob("*.py"))
 
 
