@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -155,7 +156,8 @@ class Examination:
         if loss is None:
             raise RuntimeError(f"the loss raised {graph.error}")
         trace.initial_loss = float(loss)
-        trace.tiled_ratio = tiled_ratio(self.loss, change(output, Tensor.detach), y)
+        with contextlib.suppress(Exception):  # a loss that pairs the samples of a batch can't be given twice of them
+            trace.tiled_ratio = tiled_ratio(self.loss, change(output, Tensor.detach), y)
         self._gradients(loss, graph, output)
         self._try("the wiring", lambda: wiring_of(trace, self.model, self.loss, self._copied()))
 
@@ -208,12 +210,13 @@ class Examination:
         trace = self.trace
         named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         if not loss.requires_grad or not named:
-            trace.zero_gradients = bool(named)
+            trace.zero_gradients = trace.backward = bool(named)
             return
         inside = list(named.items())
         wanted = [p for _, p in inside]
         terms = [op for op in penalties(graph) if op.value is not None and op.value.requires_grad]
         found = torch.autograd.grad(loss, wanted, allow_unused=True, retain_graph=bool(terms))
+        trace.backward = True
         records = {p.name: p for p in trace.parameters}
         gradients: list[Tensor] = []
         for (name, _), gradient in zip(inside, found, strict=True):

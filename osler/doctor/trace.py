@@ -144,6 +144,7 @@ class Inputs:
     """What goes in."""
 
     shape: tuple[int, ...] = ()
+    tensors: int = 1
     floating: bool = True
     finite: bool = True
     bad_values: int = 0
@@ -237,6 +238,7 @@ class Trace:
     changes_input: Op | None = None  # an operation in place on the input
     curvature: float | None = None
     penalty_ratio: float | None = None
+    backward: bool = False  # whether gradients were computed
     zero_gradients: bool = False
     time_flow: float | None = None  # gradient of the first quarter of a sequence over that of the last
     pace: float = 0.0  # seconds a sample in a step of training

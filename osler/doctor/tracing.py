@@ -82,6 +82,7 @@ _OPTIONS: dict[str, dict[str, int]] = {
     "mse_loss": {"reduction": 4},
     "l1_loss": {"reduction": 4},
     "layer_norm": {},
+    "scaled_dot_product_attention": {"dropout_p": 4},
 }
 
 

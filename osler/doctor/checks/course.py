@@ -155,6 +155,8 @@ def _nothing(trace: Trace, said: bool) -> Iterator[Finding]:
 def _exchangeable(trace: Trace) -> bool:
     """Whether predictions belong to their samples no more than to others, though there is something to be learned."""
     r, part, exchanged = trace.reference, trace.outcome.train, trace.outcome.shuffled_loss
+    if trace.target.constant or trace.target.kind == "none" or trace.target.classes == 1:
+        return False  # all samples have the same target
     if r is not None and r.score < r.chance + r.spread:
         return False
     return math.isfinite(exchanged) and abs(exchanged - part.loss) < 0.005 * abs(part.loss)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from osler.doctor.checks.progress import learned_well
 from osler.doctor.checks.say import finding, named, short
 from osler.doctor.cures import advice, class_weights, standardise_input
+from osler.doctor.graph import Graph
 from osler.doctor.trace import Trace
 from osler.records import Finding
 
@@ -107,6 +108,7 @@ def _channels(trace: Trace) -> Iterator[Finding]:
     graph = trace.graph
     if graph is None or len(shape) != 4:
         return
+    yield from _scrambled(trace, graph)
     first = next(
         (op for op in [*graph.forward(), *([graph.broken] if graph.broken else [])] if op.name == "conv2d"), None
     )
@@ -131,6 +133,27 @@ def _channels(trace: Trace) -> Iterator[Finding]:
         },
         cures=[advice("channels first", "+ x = x.permute(0, 3, 1, 2)", f"+ nn.Conv2d({shape[3]}, ...)")],
     )
+
+
+def _scrambled(trace: Trace, graph: Graph) -> Iterator[Finding]:
+    """Channels brought to the front by a view, which keeps the numbers in their order and so mixes them up."""
+    for op in graph.forward():
+        if op.name not in ("view", "reshape") or not op.shapes or len(op.shapes[0]) != 4 or len(op.shape) != 4:
+            continue
+        count, height, width, channels = op.shapes[0]
+        if channels not in COLOURS[1:] or op.shape != (count, channels, height, width) or height == channels:
+            continue
+        where = graph.around(op)
+        yield finding(
+            "channel-order",
+            "critical",
+            f"The {op.name} from (N, {height}, {width}, {channels}) to (N, {channels}, {height}, {width}) leaves the "
+            "numbers in their order: pixels of all places and colours are mixed up.",
+            where=where,
+            lines=[op.line],
+            evidence={"axes moved": ("no", "yes")},
+            cures=[advice("move the axis", f"- x.{op.name}(...)", "+ x.permute(0, 3, 1, 2)")],
+        )
 
 
 def _imbalance(trace: Trace) -> Iterator[Finding]:

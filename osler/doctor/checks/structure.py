@@ -11,6 +11,8 @@ from osler.doctor.graph import AFFINE, DROPOUTS, LINEAR, NORMALISING, RESHAPING,
 from osler.doctor.trace import Trace
 from osler.records import Finding
 
+ATTENTION = "scaled_dot_product_attention"  # has a dropout of its own, which knows no mode
+
 
 def check(trace: Trace) -> list[Finding]:
     found = [*_hidden(trace)]
@@ -172,10 +174,13 @@ def _always_on(trace: Trace) -> Iterator[Finding]:
     active = [
         op
         for op in graph.forward()
-        if op.name in DROPOUTS
-        and not op.name.startswith(("alpha", "feature"))
-        and op.options.get("training") is not False
-        and op.options.get("p", 0.5) != 0
+        if (
+            op.name in DROPOUTS
+            and not op.name.startswith(("alpha", "feature"))
+            and op.options.get("training") is not False
+            and op.options.get("p", 0.5) != 0
+        )
+        or (op.name == ATTENTION and op.options.get("dropout_p"))
     ]
     if not active:
         return

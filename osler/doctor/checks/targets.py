@@ -11,6 +11,7 @@ from osler.doctor.checks.progress import learned_well
 from osler.doctor.checks.say import around, finding, named, short
 from osler.doctor.cures import advice, set_loss
 from osler.doctor.graph import RECURRENT, RESHAPING
+from osler.doctor.pairing import KNOWN
 from osler.doctor.trace import Loss, Target, Trace
 from osler.records import Finding
 
@@ -212,7 +213,8 @@ def _labels(trace: Trace, loss: Loss, target: Target) -> Iterator[Finding]:
             ],
         )
     residual = loss.regresses and target.low == 0  # what is to vanish, an equation's two sides say
-    several = bool(target.shape) and target.shape[0] > 1
+    # Of a loss by hand it may be no label at all; of two inputs one may always be the preferred one.
+    several = bool(target.shape) and target.shape[0] > 1 and loss.name in KNOWN and trace.inputs.tensors == 1
     if target.constant and several and not residual and target.kind in ("classes", "real", "multilabel"):
         yield finding(
             "invalid-labels",

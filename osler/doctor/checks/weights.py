@@ -69,11 +69,24 @@ def _last_layer(trace: Trace) -> tuple[str, ...]:
     return (layer.module,) if layer is not None else ()
 
 
+def _added(trace: Trace) -> tuple[str, ...]:
+    """The layers whose outputs are added up to the prediction, and the modules that hold them."""
+    graph, loss = trace.graph, trace.loss
+    if graph is None or loss is None or loss.prediction is None:
+        return ()
+    op = graph.through(loss.prediction)
+    if op is None or op.name != "add":
+        return ()
+    near = [graph.layer_before(graph.ops[s]) for s in op.inputs if isinstance(s, int)]
+    return (op.module, *(layer.module for layer in near if layer is not None))
+
+
 def _head(trace: Trace) -> Iterator[Finding]:
     last = _last_layer(trace)
     if trace.loss is None or not trace.loss.direct:
         return
-    mine = [p for p in trace.parameters if p.module in last]
+    side_by_side = _added(trace)  # an adapter beside a frozen layer (LoRA)
+    mine = [p for p in trace.parameters if p.module in (*last, *side_by_side)]
     others = [p for p in trace.parameters if p.trainable and p.module not in last]
     if mine and others and not any(p.trainable for p in mine):
         yield finding(
@@ -88,7 +101,7 @@ def _head(trace: Trace) -> Iterator[Finding]:
 
 def _connected(trace: Trace) -> Iterator[Finding]:
     graph = trace.graph
-    if graph is None or trace.initial_loss is None or graph.error:
+    if graph is None or not trace.backward or graph.error:
         return
     trainable = [p for p in trace.parameters if p.trainable]
     without = [p for p in trainable if p.gradient is None]
