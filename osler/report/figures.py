@@ -112,6 +112,10 @@ def gradient_flow(key: str, label: str, gradients: Sequence[float]) -> str:
     def draw(axes: Any) -> None:
         axes.plot(range(1, len(gradients) + 1), gradients, color=TRAINING, marker="o", markersize=4)
         axes.set_yscale("log")
+        low, high = (math.log10(f(gradients)) for f in (min, max))
+        axes.set_ylim(
+            10.0 ** math.floor(low - 0.01), 10.0 ** math.ceil(high + 0.01)
+        )  # whole decades, which are labelled
         axes.set(xlabel="layer", ylabel="gradient")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.minorticks_off()
