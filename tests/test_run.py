@@ -25,6 +25,7 @@ FILES = {
     "preprocess.json",
     "run.json",
     "evaluation.json",
+    "findings.json",
     "report.html",
 }
 
