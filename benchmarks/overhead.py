@@ -18,6 +18,7 @@ import torch
 import osler
 from benchmarks.tables import markdown
 from benchmarks.workloads import WORKLOADS, Workload, scaled
+from osler.doctor.tree import leaves
 
 GOALS = "median at most 1.03, worst at most 1.10; end to end at most 1.05; memory at most 1 %"
 
@@ -66,8 +67,16 @@ def train(workload: Workload, count: int, watched: bool) -> Training:
 
 
 def size_of(doctor: osler.Doctor) -> int:
-    """Bytes that the doctor holds beside the program: its records, and the samples that it keeps for the end."""
-    program = (doctor.model, doctor.loss, *doctor.optimizers, *doctor.model.parameters(), *doctor.model.modules())
+    """Bytes that the doctor holds beside the program and its data, which it only refers to."""
+    data = (*leaves(doctor._train), *leaves(doctor._validation))
+    program = (
+        *data,
+        doctor.model,
+        doctor.loss,
+        *doctor.optimizers,
+        *doctor.model.parameters(),
+        *doctor.model.modules(),
+    )
     seen = {id(part) for part in program}
     todo: list[Any] = [vars(doctor)]
     total = 0
