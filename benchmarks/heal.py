@@ -32,7 +32,7 @@ from osler.remedies import asked_for, without
 from osler.run import Run
 
 CLEARLY = 2.0  # standard errors on validation by which a fault must hurt
-SEARCHES = ("random", "local", "undo")
+SEARCHES = ("random", "local", "undo", "advice")
 
 
 class Source(NamedTuple):
@@ -269,7 +269,7 @@ def search(kind: str, recipe: Recipe, trainings: Trainings, trials: int, dice: r
     """The quality of the run that is best on validation, after none, one … and all of the retrainings.
 
     `random` draws everything anew that the recipe gives, `local` one setting of the best recipe so far, and `undo`
-    leaves one setting of it to the advice.
+    leaves one setting of it to the advice. `advice` leaves all of them to it, and has nothing more to try.
     """
     measure, names = trainings.source.measure, given(recipe)
     best = trainings.run(recipe)
@@ -293,6 +293,10 @@ def _proposed(
     if kind == "undo":
         left = [changed for name in given(recipe) if (changed := undone(recipe, name)) not in tried]
         return dice.choice(left) if left else None
+    if kind == "advice":
+        for name in given(recipe):
+            recipe = undone(recipe, name)
+        return None if recipe in tried else recipe
     for _ in range(100):
         changed = redrawn(recipe, names if kind == "random" else [dice.choice(names)], source, dice)
         if changed not in tried:
@@ -402,7 +406,8 @@ def table(rows: Sequence[Row], trials: int) -> Iterator[str]:
         [
             [kind, words, *map(str, (wins, ties, losses)), f"{sign_test(wins, losses):.2g}"]
             for kind in SEARCHES
-            for words, limit in ((f"{trials}", trials), ("as many as healing took", None))
+            for words, limit in ((_most(kind, trials), trials), ("as many as healing took", None))
+            if limit or kind != "advice"  # which never takes more
             for wins, ties, losses in [tally(rows, kind, limit)]
         ],
     )
@@ -414,10 +419,14 @@ def table(rows: Sequence[Row], trials: int) -> Iterator[str]:
             [name, used, *_recovery(rows, name), *_recovery(whole, name)]
             for name, used in (
                 ("healing", f"{fmean(len(row.trials) for row in rows):.1f}"),
-                *((kind, str(trials)) for kind in SEARCHES),
+                *((kind, _most(kind, trials)) for kind in SEARCHES),
             )
         ],
     )
+
+
+def _most(kind: str, trials: int) -> str:
+    return "1" if kind == "advice" else str(trials)
 
 
 def tally(rows: Sequence[Row], kind: str, trainings: int | None) -> tuple[int, int, int]:
@@ -441,7 +450,7 @@ def _recovery(rows: Sequence[Row], way: str) -> list[str]:
 def _cells(row: Row) -> list[str]:
     numbers = [f"{value:.3f}" for value in (row.healthy, row.sick, row.healed)]
     ends = ([found[-1] for found in row.searches[kind]] for kind in SEARCHES)
-    spreads = [f"{fmean(e):.3f} ({min(e):.2f}–{max(e):.2f})" for e in ends]
+    spreads = [f"{fmean(e):.3f}" + (f" ({min(e):.2f}–{max(e):.2f})" if min(e) < max(e) else "") for e in ends]
     return [row.source, row.fault, "all" if row.whole else "", *numbers, str(len(row.trials)), *spreads]
 
 

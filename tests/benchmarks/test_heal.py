@@ -137,6 +137,14 @@ def test_undoing_ends_when_nothing_is_left() -> None:
     assert found == [0.975] * 6  # none was better: one has the same loss, the other could not be trained
 
 
+def test_advice_is_one_retraining() -> None:
+    trainings = Trainings()
+    sick = Recipe.build({"epochs": 25, "batch_size": 16, "model": "mlp", "hidden": [1], "source": "iris"})
+    found = heal.search("advice", sick, trainings, 4, random.Random(0))  # type: ignore[arg-type]
+    assert trainings.seen[1:] == [Recipe.build({"model": "mlp", "source": "iris"})]
+    assert found == [0.975] * 5
+
+
 # Scores.
 def test_standard_errors() -> None:
     assert heal.error("accuracy", 0.9, 1000) == pytest.approx(math.sqrt(0.09 / 1000), rel=0.01)
@@ -169,7 +177,7 @@ def test_sign_test_beside_scipy(wins: int, losses: int) -> None:
 
 
 def row(healed: float, random: list[list[float]], trials: int = 2, sick: float = 0.2) -> Row:
-    searches = {"random": random, "local": random, "undo": random}
+    searches = dict.fromkeys(SEARCHES, random)
     return Row("zeros", "digits", False, 100, 0.9, sick, healed, searches, [{}] * trials)
 
 
