@@ -56,7 +56,7 @@ def remedies(finding: Finding, recipe: Recipe) -> Iterator[tuple[str, dict[str, 
         if cure.settings:
             yield from _changed(cure.title, dict(cure.settings), recipe)
     given = asked_for(recipe)
-    suspects = [path for path in SUSPECTS.get(finding.ailment, ()) if path in given]
+    suspects = [path for path in SUSPECTS.get(finding.ailment, ()) if _given(path, given)]
     for path in suspects:
         yield f"leave {path} to the advice", {path: None}, without(recipe, path)
     if len(given) > 1:
@@ -96,6 +96,11 @@ def asked_for(recipe: Recipe) -> list[str]:
     return found
 
 
+def _given(path: str, given: list[str]) -> bool:
+    """Whether a setting was asked for; of a whole field ("penalty") whether anything of it was."""
+    return path in given or any(one.startswith(f"{path}.") for one in given)
+
+
 def _without_all(recipe: Recipe, paths: list[str]) -> Recipe:
     for path in paths:
         recipe = without(recipe, path)
@@ -106,7 +111,7 @@ def without(recipe: Recipe, path: str) -> Recipe:
     """The recipe with one setting left open."""
     field, _, option = path.partition(".")
     named = getattr(recipe, field)
-    if not isinstance(named, Named) or (option == "name" and not named.options):
+    if not option or not isinstance(named, Named) or (option == "name" and not named.options):
         return recipe.model_copy(update={field: None})
     kept = {key: value for key, value in named.model_dump().items() if key != option and value != ""}
     return recipe.model_copy(update={field: Named.model_validate(kept) if kept else None})

@@ -22,6 +22,13 @@ def test_without_leaves_one_setting_open() -> None:
     assert without(Recipe.build({"epochs": 3}), "epochs") == Recipe()
 
 
+def test_a_whole_field_may_be_at_fault() -> None:
+    recipe = Recipe.build({"penalty": {"name": "l1", "strength": 1.0}, "epochs": 3})
+    title, settings, changed = next(remedies(found("regularization-dominates"), recipe))
+    assert (title, settings) == ("leave penalty to the advice", {"penalty": None})
+    assert changed == Recipe.build({"epochs": 3})
+
+
 def test_what_the_doctor_prescribes_comes_first() -> None:
     recipe = Recipe.build({"epochs": 3, "lr": 5.0})
     cure = Cure("lower the learning rate", settings={"optimizer.lr": 0.5})

@@ -243,6 +243,8 @@ def _hurried(trace: Trace) -> Iterator[Finding]:
     third = len(course) // 3
     first, middle, last = _mean(course[:third]), _mean(course[third:-third]), _mean(course[-third:])
     fallen = (middle - last) / max(first - last, 1e-12)
+    longer = 10 * max(1, len(epochs(trace)))
+    size = max((s.rows for s in trace.history.samples), default=0)
     if first > middle > last and fallen > 0.25 and last > 0.3 * (chance or first):
         yield finding(
             "too-few-epochs",
@@ -253,8 +255,8 @@ def _hurried(trace: Trace) -> Iterator[Finding]:
                 "share of the fall in the last third": (fallen, "near 0"),
             },
             cures=[
-                advice("train longer", f"+ epochs={10 * max(1, len(epochs(trace)))}"),
-                advice("smaller batches: more steps in an epoch", "+ batch_size=32", batch_size=32),
+                advice("train longer", f"+ epochs={longer}", epochs=longer),
+                *([advice("smaller batches: more steps in an epoch", "+ batch_size=32", batch_size=32)] * (size > 32)),
             ],
         )
 
