@@ -131,6 +131,8 @@ class Doctor:
             loss = loss.detach()
             if loss.dim():
                 loss = loss.mean()
+            if loss.device.type == "cpu":  # nothing to wait for; and a mean may hold the memory of all that it is of
+                loss = loss.item()
         self.trace.history.losses.add(loss)
         self._probe.observed()
 

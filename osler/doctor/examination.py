@@ -27,6 +27,7 @@ from osler.doctor.wiring import sight_of, wiring_of
 
 BATCH = 64  # samples of a traced step
 SURVEY = 512  # samples looked at for values that are not finite, and for dead units
+GLANCE, STEP = 4, 0.2  # samples by which the first step is foretold, and seconds that it may take
 PAIR = 16  # samples of experiments that compare two outputs
 UNHURRIED = 0.015  # seconds that one of these may take, or fewer samples are looked at
 NUMBERS = 2_000_000  # input values of a survey at most
@@ -69,6 +70,7 @@ class Examination:
         each = max(1, sum(t.numel() for t in leaves(x)) // trace.samples)
         self.batch = self.move(take((x, y), order[: max(2, min(BATCH, NUMBERS // each))]))
         self.survey = self.move(take(x, order[: max(2, min(SURVEY, NUMBERS // each))]))
+        self._few_if_slow()
         begun = time.perf_counter()
         self._try("one training step", self._step)
         self._shorten(time.perf_counter() - begun)
@@ -90,13 +92,22 @@ class Examination:
             told = neighbours(x[:, keep], self.train[1])
             self.trace.inputs.rest_score = None if told is None else told.score - told.chance
 
+    def _few_if_slow(self) -> None:
+        """Fewer samples for the first step of a network whose forward pass takes long."""
+        start = time.perf_counter()
+        with contextlib.suppress(Exception), torch.no_grad():  # what it raises comes up again in the step
+            self.model.eval()
+            call_copy(self.model, take(self.batch[0], slice(0, GLANCE)))
+        most = int(STEP * GLANCE / (3 * (time.perf_counter() - start)))  # a step is about three forward passes
+        self.batch = take(self.batch, slice(0, max(PAIR, most)))
+
     def _shorten(self, seconds: float) -> None:
         """Fewer samples for a slow network: a forward pass takes about a third of a step."""
         self.trace.pace = seconds / max(1, rows(self.batch[0]))
         part = min(1.0, UNHURRIED / max(seconds, 1e-6))
         count = rows(self.batch[0])
         self.batch = take(self.batch, slice(0, max(16, int(count * part))))
-        self.survey = take(self.survey, slice(0, max(64, int(3 * count * part))))
+        self.survey = take(self.survey, slice(0, max(PAIR, int(4 * count * part))))
 
     def _whole(self, x: Any, y: Any) -> None:
         """A second try with all rows in their order: a model may need just these (the nodes of a graph)."""
