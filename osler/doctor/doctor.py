@@ -182,7 +182,8 @@ class Doctor:
             return None, None
         each = max(1, sum(t.numel() for t in leaves(inputs)) // count)
         in_time = int(SECONDS / max(self.trace.pace / 3, 1e-9))  # a forward pass takes about a third of a step
-        most = max(2, min(LATER, NUMBERS // each, max(64, in_time)))
+        answers = max(1, next((t.numel() for t in leaves(targets)), count) // count)  # of a sample: a token each, say
+        most = max(2, min(LATER, NUMBERS // each, max(8, 64 // answers, in_time)))
         order = torch.randperm(count, generator=torch.Generator().manual_seed(3))[:most]
         return take(inputs, order), take(targets, order)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from array import array
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,7 +25,7 @@ class Series:
         self.kept = kept
         self.count = 0
         self.width = 1  # steps that one kept value stands for
-        self._values: list[float] = []
+        self._values = array("d")
         self._loose: list[float] = []  # the last ones, too few for a kept value
         self._pending: list[Any] = []
         self.first_bad: int | None = None  # index of the first value that is no finite number
@@ -50,32 +52,32 @@ class Series:
         while len(self._loose) >= self.width:
             whole = len(self._loose) // self.width * self.width
             taken, self._loose = self._loose[:whole], self._loose[whole:]
-            self._values += [_mean(taken[i : i + self.width]) for i in range(0, whole, self.width)]
+            self._values.extend(_mean(taken[i : i + self.width]) for i in range(0, whole, self.width))
             if len(self._values) <= self.kept:
                 break
             even = len(self._values) // 2 * 2
-            rest = self._values[even:] * self.width  # what has no neighbour yet waits
-            self._values = [_mean(self._values[i : i + 2]) for i in range(0, even, 2)]
+            rest = self._values[even:].tolist() * self.width  # what has no neighbour yet waits
+            self._values = array("d", [_mean(self._values[i : i + 2]) for i in range(0, even, 2)])
             self._loose = rest + self._loose
             self.width *= 2
 
     def read(self) -> list[float]:
         """All values, those that are not finite included."""
         self._read()
-        return self._values + ([_mean(self._loose)] if self._loose else [])
+        return self._values.tolist() + ([_mean(self._loose)] if self._loose else [])
 
     def state_dict(self) -> dict[str, Any]:
         self._read()
-        own = ("_values", "_loose", "count", "width", "first_bad")
-        return {name: copy.copy(getattr(self, name)) for name in own}
+        own = ("_loose", "count", "width", "first_bad")
+        return {"_values": self._values.tolist()} | {name: copy.copy(getattr(self, name)) for name in own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._pending = []
         for name, value in state.items():
-            setattr(self, name, copy.copy(value))
+            setattr(self, name, array("d", value) if name == "_values" else copy.copy(value))
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 

@@ -1,6 +1,7 @@
 """Watches a training loop from outside, by hooks on the model and on the optimizer's step.
 
-Most steps cost two function calls. Now and then a step is sampled: only then are there hooks on modules and parameters.
+Most steps cost a few function calls. Now and then a step is sampled: only then are there hooks on modules and
+parameters.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ SHARE, START = 0.015, 0.02  # of the time that samples may take, after so many s
 DISPATCH = 4e-6  # seconds that a mode costs an operation, beside what it does
 RECENT = 10  # samples over which a unit must be silent to count as dead
 MOST = 300  # samples kept
+QUIET, QUICK = 1000, 2.5e-3  # steps after which a loop of so short steps (in seconds) has hooks in sampled ones only
 
 
 class Token:
@@ -339,11 +341,24 @@ class Probe:
             return
         if self.stepped:
             self.stepped = False
+            if history.steps == history.observed == QUIET:
+                self._trust()
             return
         # Nothing stepped since the last time: look at the weights here.
         if self.sample is not None:
             self.sample.has_gradients = any(p.grad is not None for _, p in self.named)
             self._boundary_without_step()
+
+    def _trust(self) -> None:
+        """Every step was reported: where steps are short, what hooks cost is no longer paid in each of them."""
+        if self.started is None or time.perf_counter() - self.started > QUIET * QUICK:
+            return
+        for handle in self.lasting:
+            handle.remove()
+        self.lasting.clear()
+        self.told = True
+        if self.sample is not None:
+            self.passing += self._hooks()
 
     def _boundary_without_step(self) -> None:
         sample, history = self.sample, self.history

@@ -1,5 +1,6 @@
 import copy
 import gc
+import math
 import random
 import weakref
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import osler
+from osler.doctor.probe import QUIET
 from osler.errors import InputError
 
 
@@ -134,6 +136,24 @@ def test_hooks_are_gone_after_an_exception() -> None:
     assert not optimizer._optimizer_step_pre_hooks
     assert not optimizer._optimizer_step_post_hooks
     assert torch.overrides._get_current_function_mode() is None
+
+
+def test_a_long_loop_of_reported_steps_has_hooks_in_few_of_them() -> None:
+    model = nn.Sequential(nn.Linear(6, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = data()
+    hooked = []
+    with osler.Doctor(model, optimizer, F.cross_entropy) as doctor:
+        doctor._probe.started = math.inf  # steps of no duration, on any machine
+        for _ in range(QUIET + 400):
+            doctor.observe(step(model, optimizer, x[:8], y[:8]))
+            hooked.append(hooks(model) > 0)
+        history = doctor.trace.history
+        assert all(hooked[: QUIET - 1])
+        assert sum(hooked[QUIET:]) < 5
+        assert history.steps == history.observed == QUIET + 400
+        assert len([s for s in history.samples if s.step > QUIET]) == sum(hooked[QUIET:])
+    assert hooks(model) == 0
 
 
 def test_a_dropped_doctor_leaves_nothing() -> None:
