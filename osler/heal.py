@@ -10,11 +10,12 @@ from typing import Any
 from osler.errors import InputError
 from osler.recipe import Recipe
 from osler.records import Finding, Trial
-from osler.remedies import remedies
+from osler.remedies import LEAVE_ALL, asked_for, remedies, without_all
 from osler.run import Run
 from osler.training.history import lower_is_better
 
 Train = Callable[[Recipe], Run]
+Remedy = tuple[Finding, str, dict[str, Any], Recipe]  # against what, in words, the settings that change, the new recipe
 RARE = ("class-imbalance", "weak-slice")
 HEALING = "healing.json"
 
@@ -23,11 +24,15 @@ def heal(run: Run, recipe: Recipe, train: Train, trials: int) -> Iterator[tuple[
     """Each trial with the best run so far, until the doctor finds nothing more, knows no more, or `trials` are used up.
 
     `recipe`: what the user asked for, before advice. `train` makes a run of a recipe, from new weights: a run is then
-    still what its recipe says, and nothing else. A cure is kept only when validation improves.
+    still what its recipe says, and nothing else. A cure is kept only when validation improves. The last trial leaves
+    all that was asked for to the advice: that is kept only when it is clearly better than what was healed by cures.
     """
     tried: list[Recipe] = [recipe]
+    bare = _bare(run, recipe)
     while len(tried) <= trials:
         remedy = next(_untried(run, recipe, tried), None)
+        if bare is not None and bare[-1] not in tried and (remedy is None or len(tried) == trials > 1):
+            remedy = bare
         if remedy is None:
             return
         finding, title, settings, changed = remedy
@@ -43,6 +48,8 @@ def heal(run: Run, recipe: Recipe, train: Train, trials: int) -> Iterator[tuple[
         before = judged(run, measure)
         after = math.nan if candidate is None else judged(candidate, measure)
         kept = candidate is not None and improves(candidate, run, measure)
+        if remedy is bare:
+            kept = kept and clearly(before, after, measure)
         yield (
             Trial(finding.ailment, title, settings, measure, before, after, kept, time.perf_counter() - started),
             candidate if kept and candidate is not None else run,
@@ -51,11 +58,22 @@ def heal(run: Run, recipe: Recipe, train: Train, trials: int) -> Iterator[tuple[
             run, recipe = candidate, changed
 
 
-def _untried(run: Run, recipe: Recipe, tried: list[Recipe]) -> Iterator[tuple[Finding, str, dict[str, Any], Recipe]]:
+def _bare(run: Run, recipe: Recipe) -> Remedy | None:
+    """To leave all that was asked for to the advice, if there is anything, and anything wrong."""
+    given = asked_for(recipe)
+    finding = next(_serious(run), None)
+    if not given or finding is None:
+        return None
+    return finding, LEAVE_ALL, dict.fromkeys(given), without_all(recipe, given)
+
+
+def _serious(run: Run) -> Iterator[Finding]:
+    return (f for f in run.findings if f.severity != "hint" or run.status == "diverged")
+
+
+def _untried(run: Run, recipe: Recipe, tried: list[Recipe]) -> Iterator[Remedy]:
     """What may help, from the first cause on."""
-    for finding in run.findings:
-        if finding.severity == "hint" and run.status != "diverged":
-            continue
+    for finding in _serious(run):
         for title, settings, changed in remedies(finding, recipe):
             if changed not in tried:
                 yield finding, title, settings, changed
@@ -83,3 +101,11 @@ def improves(new: Run, old: Run, measure: str) -> bool:
         return (after < before) == lower_is_better(measure)
     same = new.recipe.loss == old.recipe.loss and new.recipe.label_smoothing == old.recipe.label_smoothing
     return same and judged(new, "loss") < judged(old, "loss")
+
+
+def clearly(before: float, after: float, measure: str) -> bool:
+    """Whether at least a tenth of what is missing to a perfect value is gone: enough to give up one's settings for."""
+    if math.isnan(before):
+        return not math.isnan(after)
+    missing = (before, after) if lower_is_better(measure) else (1 - before, 1 - after)
+    return missing[1] <= 0.9 * missing[0]

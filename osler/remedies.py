@@ -43,6 +43,7 @@ SUSPECTS = {
     "loss-plateau": (*SIZE, "initialization", *STRICT, *WIDTH, "model.activation"),
 }
 WIDER, LONGER = 4, 3
+LEAVE_ALL = "leave all that was asked for to the advice"
 
 
 def remedies(finding: Finding, recipe: Recipe) -> Iterator[tuple[str, dict[str, Any], Recipe]]:
@@ -60,7 +61,7 @@ def remedies(finding: Finding, recipe: Recipe) -> Iterator[tuple[str, dict[str, 
     for path in suspects:
         yield f"leave {path} to the advice", {path: None}, without(recipe, path)
     if len(given) > 1:
-        yield "leave all that was asked for to the advice", dict.fromkeys(given), _without_all(recipe, given)
+        yield LEAVE_ALL, dict.fromkeys(given), without_all(recipe, given)
     for path in given:
         if path not in suspects:
             yield f"leave {path} to the advice", {path: None}, without(recipe, path)
@@ -101,7 +102,8 @@ def _given(path: str, given: list[str]) -> bool:
     return path in given or any(one.startswith(f"{path}.") for one in given)
 
 
-def _without_all(recipe: Recipe, paths: list[str]) -> Recipe:
+def without_all(recipe: Recipe, paths: list[str]) -> Recipe:
+    """The recipe with several settings left open."""
     for path in paths:
         recipe = without(recipe, path)
     return recipe

@@ -11,10 +11,11 @@ from torch import nn
 
 import osler
 from osler.errors import InputError
+from osler.heal import clearly, improves, judged
 from osler.heal import heal as healing
-from osler.heal import improves, judged
 from osler.recipe import Recipe
 from osler.records import Cure, Finding
+from osler.remedies import LEAVE_ALL
 
 HEALED: dict[str, Any] = {"heal": True, "verbose": False, "threads": 1, "epochs": 20}
 
@@ -38,6 +39,25 @@ def test_a_sick_recipe_is_healed(tmp_path: Path, settings: dict[str, Any], ailme
     assert osler.load(tmp_path / "run").metrics == run.metrics
     assert kept[0]["title"] in (run.folder / "report.html").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]  # the other trainings are gone
+
+
+def test_the_last_trial_leaves_all_to_the_advice_and_must_be_clearly_better(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"hidden": [64], "dropout": 0.95, "lr": 0.003}
+    run = osler.train("digits", model="mlp", out=tmp_path / "run", **HEALED, **asked)
+    trials = json.loads((run.folder / "healing.json").read_text())["trials"]
+    assert trials[-1]["title"] == LEAVE_ALL
+    assert set(trials[-1]["settings"]) == {"model.hidden", "model.dropout", "optimizer.lr", "epochs"}
+    last = trials[-1]
+    assert last["kept"] == clearly(last["before"], last["after"], "accuracy")
+    assert (run.recipe.model.options["hidden"] == [64]) != last["kept"]
+
+
+def test_clearly_better_is_a_tenth_of_what_is_missing() -> None:
+    assert clearly(0.9, 0.92, "accuracy")
+    assert not clearly(0.9, 0.905, "accuracy")
+    assert clearly(1.0, 0.8, "loss")
+    assert not clearly(1.0, 0.95, "loss")
+    assert clearly(math.nan, 0.1, "accuracy")
 
 
 def test_a_healed_run_is_what_its_recipe_says(tmp_path: Path) -> None:
