@@ -5,6 +5,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from osler.errors import InputError
+from osler.models.blocks import check_dropout, check_pictures
 
 SMALLEST = 8
 MOST_CHANNELS = 4  # times the width
@@ -42,17 +43,11 @@ class ConvNet(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        if len(inputs) != 3 or inputs[0] < 1 or min(inputs[1:]) < SMALLEST:
-            raise InputError(
-                f"convnet takes pictures (channels, height, width) of at least {SMALLEST}×{SMALLEST}, but got "
-                f"{tuple(inputs)}; the smallest input is (1, {SMALLEST}, {SMALLEST})"
-            )
+        channels = check_pictures("convnet", inputs, outputs, SMALLEST)
         for name, value in (("width", width), ("depth", depth)):
             if value < 1:
                 raise InputError(f"convnet: {name} must be at least 1, but got {value!r}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"convnet: dropout must be at least 0 and below 1, but got {dropout!r}")
-        channels, *sides = inputs
+        sides = list(inputs[1:])
         side = min(sides)
         self.stages = nn.Sequential()
         while side >= 6:
@@ -61,7 +56,7 @@ class ConvNet(nn.Module):
             channels, side = wider, side // 2
             sides = [length // 2 for length in sides]
         self.pool = nn.AdaptiveAvgPool2d(1) if average else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(check_dropout("convnet", dropout))
         self.output = nn.Linear(channels if average else channels * sides[0] * sides[1], outputs)
         for module in self.stages.modules():
             if isinstance(module, nn.Conv2d):

@@ -2,11 +2,37 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from osler.errors import InputError
+from osler.models.blocks import check_pictures
 from osler.nn.activations import ACTIVATIONS
+
+# The maps of S2 that each map of the paper's C3 sees (table I): three or four neighbours, four of two pairs, or all.
+THREES = [[i, (i + 1) % 6, (i + 2) % 6] for i in range(6)]
+FOURS = [*([i, (i + 1) % 6, (i + 2) % 6, (i + 3) % 6] for i in range(6)), [0, 1, 3, 4], [1, 2, 4, 5], [0, 2, 3, 5]]
+
+
+class SparseC3(nn.Module):
+    """The paper's third layer, whose maps see different parts of S2: (N, 6, 14, 14) → (N, 16, 10, 10)."""
+
+    maps_of_threes: Tensor
+    maps_of_fours: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threes = nn.Conv2d(18, 6, kernel_size=5, groups=6)
+        self.fours = nn.Conv2d(36, 9, kernel_size=5, groups=9)
+        self.all = nn.Conv2d(6, 1, kernel_size=5)
+        self.register_buffer("maps_of_threes", torch.tensor(THREES).flatten(), persistent=False)
+        self.register_buffer("maps_of_fours", torch.tensor(FOURS).flatten(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        threes = self.threes(x.index_select(1, self.maps_of_threes))
+        fours = self.fours(x.index_select(1, self.maps_of_fours))
+        return torch.cat([threes, fours, self.all(x)], dim=1)
 
 
 class LeNet5(nn.Module):
@@ -18,10 +44,11 @@ class LeNet5(nn.Module):
         → C5 (N, 120) → F6 (N, 84) → output (N, outputs)
 
     `inputs` is (channels, height, width). Pictures smaller than 32×32 get a rim of zeros, as in the paper (28×28: 2 on
-    each side); larger ones get a C5 that fits. `pooling` is "average" (as in the paper) or "max". Raises InputError for
-    inputs that are no picture and for unknown options.
+    each side); larger ones get a C5 that fits. `pooling` is "average" (as in the paper) or "max". `connections`:
+    each map of C3 sees all maps of S2 ("full", 2,416 parameters) or those of the paper's table ("sparse", 1,516).
+    Raises InputError for inputs that are no picture and for unknown options.
 
-    Deviations from the paper: C3 sees all maps of S2 (not a hand-made table of some); S2 and S4 only pool (no trained
+    Deviations from the paper: C3 has full connections unless asked for; S2 and S4 only pool (no trained
     coefficient, bias and squashing); the activation is tanh itself (not 1.7159·tanh(2x/3)); the outputs are logits for
     a softmax (not distances to drawn digits).
 
@@ -38,21 +65,21 @@ class LeNet5(nn.Module):
         *,
         activation: str = "tanh",
         pooling: Literal["average", "max"] = "average",
+        connections: Literal["full", "sparse"] = "full",
     ):
         super().__init__()
-        if len(inputs) != 3 or min(inputs) < 1:
-            raise InputError(
-                f"lenet5 takes pictures (channels, height, width) from (1, 1, 1) on, but got {tuple(inputs)}"
-            )
+        channels = check_pictures("lenet5", inputs, outputs, 1)
         if pooling not in ("average", "max"):
             raise InputError(f"lenet5: pooling must be 'average' or 'max', but got {pooling!r}")
-        channels, *sides = inputs
+        if connections not in ("full", "sparse"):
+            raise InputError(f"lenet5: connections must be 'full' or 'sparse', but got {connections!r}")
+        sides = inputs[1:]
         self.rim = _rim(*sides)
         height, width = (((max(side, 32) - 4) // 2 - 4) // 2 for side in sides)  # of a map in S4
         pool = nn.AvgPool2d if pooling == "average" else nn.MaxPool2d
         self.c1 = nn.Conv2d(channels, 6, kernel_size=5)
         self.s2 = pool(2)
-        self.c3 = nn.Conv2d(6, 16, kernel_size=5)
+        self.c3 = nn.Conv2d(6, 16, kernel_size=5) if connections == "full" else SparseC3()
         self.s4 = pool(2)
         self.c5 = nn.Linear(16 * height * width, 120)  # the paper's convolution of a 5×5 map to 1×1
         self.f6 = nn.Linear(120, 84)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from osler.errors import InputError
 from osler.metrics.metrics import METRICS, metric
+from osler.nn.auxiliary import WithAuxiliary
 from osler.nn.loss import Loss
 from osler.objectives.objective import Outcome, Turn, forward
 from osler.records import Batch, Task
@@ -54,10 +55,19 @@ class Supervised:
 
     def evaluate(self, model: nn.Module, batch: Batch) -> Outcome:
         outputs = forward(model, batch.inputs)
-        if batch.weights is not None:
-            return Outcome((self.losses(outputs, batch.targets) * batch.weights).mean(), outputs)
+        loss = self.loss(outputs, batch.targets, batch.weights)
+        return Outcome(loss, outputs.logits if isinstance(outputs, WithAuxiliary) else outputs)
+
+    def loss(self, outputs: Any, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The mean loss of the samples; that of auxiliary heads counts as much as their network says."""
+        if isinstance(outputs, WithAuxiliary):
+            heads = [self.loss(logits, targets, weights) for logits in outputs.auxiliary]
+            return self.loss(outputs.logits, targets, weights) + outputs.weight * torch.stack(heads).sum()
+        if weights is not None:
+            return (self.losses(outputs, targets) * weights).mean()
         self._move_to(outputs)
-        return Outcome(self.criterion(outputs, self.targets(batch.targets, outputs)), outputs)
+        loss: Tensor = self.criterion(outputs, self.targets(targets, outputs))
+        return loss
 
     def count(self, outputs: Any, batch: Batch) -> float | Tensor:
         """What the criterion's mean divides by: the samples, or what they count for."""
