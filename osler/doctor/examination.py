@@ -27,6 +27,7 @@ from osler.doctor.wiring import sight_of, wiring_of
 
 BATCH = 64  # samples of a traced step
 SURVEY = 512  # samples looked at for values that are not finite, and for dead units
+BURST = 1e4  # times the inputs: no network needs numbers so large
 GLANCE, STEP = 4, 0.2  # samples by which the first step is foretold, and seconds that it may take
 PAIR = 16  # samples of experiments that compare two outputs
 UNHURRIED = 0.015  # seconds that one of these may take, or fewer samples are looked at
@@ -268,6 +269,7 @@ class Examination:
             output = call(self.model, survey)
             tracer.graph.outputs = tuple(tracer.source(t) for t in leaves(output))
         self._find_bad(tracer.graph)
+        self._find_burst(tracer.graph)
         trace.units = units_of(tracer.graph)
         pair = self.survey if trace.whole else take(self.survey, slice(0, PAIR))
         with torch.no_grad():
@@ -297,6 +299,17 @@ class Examination:
                 self.trace.first_bad = op
                 self.trace.bad_share = float(bad.reshape(len(bad), -1).any(1).float().mean()) if bad.dim() else 1.0
                 return
+
+    def _find_burst(self, graph: Graph) -> None:
+        """The first operation whose numbers are of another order than those of the inputs."""
+        floating = (t.float() for t in leaves(self.batch[0]) if t.is_floating_point())
+        given = max((float(t.square().mean()) for t in floating), default=1.0)
+        for op in graph.forward():
+            if op.value is not None and op.value.is_floating_point() and op.value.numel() > 1:
+                power = float(op.value.detach().float().square().mean())
+                if BURST**2 * max(1.0, given) < power < math.inf:
+                    self.trace.burst, self.trace.burst_size = op, math.sqrt(power / max(1.0, given))
+                    return
 
     def _reaches_output(self, graph: Graph, op: Op) -> bool:
         """Whether what comes out of the model isn't finite either (a mask of −inf before a softmax is in order)."""

@@ -66,6 +66,7 @@ def _meeting(graph: Graph) -> tuple[Op, Source, Source] | None:
     Of a loss with several terms it is that of a loss of torch's, where there is one: it says what it wants.
     """
     by_hand: tuple[Op, Source, Source] | None = None
+    made_up: tuple[Op, Source, Source] | None = None  # the loss makes its targets itself; it still says what it wants
     kinds: dict[int, tuple[bool, bool]] = {}  # of an operation: depends on (the target, the model)
     made = {source for source in graph.outputs if isinstance(source, int)}
 
@@ -80,6 +81,8 @@ def _meeting(graph: Graph) -> tuple[Op, Source, Source] | None:
         if op.index in made or op.phase == "forward":
             model = True
         kinds[op.index] = target, model
+        if op.phase == "loss" and model and len(op.inputs) > 1 and "prob" in KNOWN.get(op.name, ("", ""))[1]:
+            made_up = made_up or (op, op.inputs[0], op.inputs[1])
         if not (target and model):
             continue
         both = [s for s, (t, m) in zip(op.inputs, given, strict=True) if m and not t]
@@ -88,7 +91,7 @@ def _meeting(graph: Graph) -> tuple[Op, Source, Source] | None:
             if op.name in KNOWN:
                 return op, both[0], alone[0]
             by_hand = by_hand or (op, both[0], alone[0])
-    return by_hand
+    return by_hand or made_up
 
 
 def _by_hand(graph: Graph, op: Op, predicted: Source) -> Loss:

@@ -225,6 +225,8 @@ class Trace:
     hidden: list[str] = field(default_factory=list)  # modules that keep others in a plain list or dict
     first_bad: Op | None = None  # the first operation whose result isn't finite though its operands are
     bad_share: float = 0.0
+    burst: Op | None = None  # the first operation whose numbers are of another order than those of the inputs
+    burst_size: float = 0.0  # how many times as large
     initial_loss: float | None = None
     chance_loss: float | None = None
     tiled_ratio: float | None = None

@@ -623,6 +623,48 @@ def pairs_of_samples():
     return classify(model, batch=2, epochs=2)
 
 
+@names("batch-norm-statistics")
+def statistics_that_hardly_move():
+    def layer(inputs):
+        return nn.Linear(inputs, 32, bias=False), nn.BatchNorm1d(32, momentum=0.001), nn.ReLU()
+
+    return classify(nn.Sequential(*layer(8), *layer(32), nn.Linear(32, 4)), epochs=6)
+
+
+@names("exploding-gradient")
+def a_decay_above_one():
+    class Remembering(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.decay, self.into = nn.Parameter(torch.full((16,), 1.3)), nn.Linear(1, 16)
+            self.head = nn.Linear(16, 4)
+
+        def forward(self, x):
+            state = x.new_zeros(len(x), 16)
+            for step in x.repeat(1, 8).unbind(1):
+                state = self.decay * state + self.into(step[:, None])
+            return self.head(state)
+
+    return classify(Remembering(), epochs=4)
+
+
+@names("probabilities-to-nll")
+def similarities_of_pairs_without_log_softmax():
+    def contrast(similarity, _):
+        return F.nll_loss(similarity, torch.arange(len(similarity)))
+
+    class Pairs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.left, self.right = dense(8, 32, 8), dense(8, 32, 8)
+
+        def forward(self, x):
+            return 5 * F.normalize(self.left(x), dim=1) @ F.normalize(self.right(x + 0.1), dim=1).T
+
+    x, _ = blobs()
+    return classify(Pairs(), loss=contrast, data=(x, torch.arange(len(x))), epochs=4)
+
+
 @names("graph-growth")
 def summed_with_its_past():
     x, y = blobs()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 from osler.doctor.checks.progress import chance_loss, epochs, learned_well, losses, start_and_end, usual_loop
 from osler.doctor.checks.rate import diverged
@@ -344,29 +345,40 @@ def _overfitting(trace: Trace) -> Iterator[Finding]:
 
 def _norms(trace: Trace) -> Iterator[Finding]:
     outcome = trace.outcome
-    if outcome is None or outcome.mode_scores is None or trace.history.steps < 60:
+    if outcome is None or outcome.mode_losses is None or trace.history.steps < 60:
         return
-    active, still = outcome.mode_scores
-    if (
-        active > still + 0.15
-        and active > 0.5
-        and (outcome.validation is None or (outcome.validation.score or 0) < active - 0.1)
-    ):
-        where = [layer.name for layer in trace.layers if layer.kind == "batch-norm"]
-        yield finding(
-            "batch-norm-statistics",
-            "warning",
-            f"With the statistics of the batch the score is {short(active)}, with the running ones {short(still)}.",
-            where=where,
-            evidence={
-                "score in training mode": (active, ""),
-                "score in evaluation mode": (still, f"about {short(active)}"),
-            },
-            cures=[
-                advice("larger batches or a larger momentum", "+ nn.BatchNorm2d(n, momentum=0.3)"),
-                advice("or layer / group norm, which keeps no statistics", model__normalization="layer"),
-            ],
-        )
+    norms = [layer for layer in trace.layers if layer.kind == "batch-norm"]
+    active, still = outcome.mode_losses
+    # How much of its first values, mean 0 and variance 1, the slowest running average still holds.
+    initial = max(((1 - layer.momentum) ** trace.history.steps for layer in norms if layer.momentum), default=0.0)
+    lags = initial > 0.3 and still > 2 * active and still > active + 0.1
+    better = False
+    if outcome.mode_scores is not None:
+        right, known = outcome.mode_scores
+        held_out = outcome.validation.score or 0.0 if outcome.validation is not None else 0.0
+        better = right > max(0.5, known + 0.15, held_out + 0.1)
+    if not better and not lags:
+        return
+    evidence: dict[str, Any] = {"share of their first values in the running ones": (initial, "below 0.1")}
+    if lags:
+        evidence["loss with the statistics of the batch"] = (active, "")
+        evidence["loss with the running ones"] = (still, f"about {short(active)}")
+        seen = f"the loss is {short(active)}, with the running ones {short(still)} ({initial:.0%} as at first)"
+    if better and outcome.mode_scores is not None:
+        evidence["score with the statistics of the batch"] = (right, "")
+        evidence["score with the running ones"] = (known, f"about {short(right)}")
+        seen = f"the score is {short(right)}, with the running ones {short(known)}"
+    yield finding(
+        "batch-norm-statistics",
+        "warning",
+        f"With the statistics of the batch {seen}.",
+        where=[layer.name for layer in norms],
+        evidence=evidence,
+        cures=[
+            advice("a larger momentum, or larger batches", "+ nn.BatchNorm2d(n, momentum=0.1)"),
+            advice("or layer / group norm, which keeps no statistics", model__normalization="layer"),
+        ],
+    )
 
 
 def _validation(trace: Trace) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from statistics import median
 
 import torch
 
-from osler.doctor.checks.progress import learned_well, usual_loop
+from osler.doctor.checks.progress import chance_loss, learned_well, usual_loop
 from osler.doctor.checks.say import finding, named, short
 from osler.doctor.cures import advice, clip, initialise
 from osler.doctor.trace import Parameter, Trace, Unit
@@ -217,6 +217,27 @@ def _exploding(trace: Trace) -> Iterator[Finding]:
                 advice(
                     "orthogonal recurrent weights of gain 1, or LSTM / GRU", "+ nn.init.orthogonal_(rnn.weight_hh_l0)"
                 ),
+            ],
+        )
+        return
+    chance, first, burst = chance_loss(trace), trace.initial_loss, trace.burst
+    if burst is not None and not well and chance is not None and first is not None and first > 100 * chance:
+        yield finding(
+            "exploding-gradient",
+            "critical",
+            f"Before any training the {burst.name} in {named([burst.module])} gives numbers {short(trace.burst_size)} "
+            "times as large as the inputs; gradients on the way back grow alike.",
+            where=[burst.module],
+            lines=[burst.line],
+            evidence={
+                "activations over inputs": (trace.burst_size, "about 1"),
+                "first loss": (first, f"about {short(chance)}, the loss of guessing"),
+                **_norms(trace),
+            },
+            cures=[
+                advice("keep factors that are applied again and again at 1 or below", "+ decay = torch.sigmoid(decay)"),
+                advice("normalisation, smaller initial weights"),
+                clip(),
             ],
         )
         return
