@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from osler import models
+    from osler import explain, models
     from osler.doctor import Doctor
     from osler.errors import InputError
     from osler.job import resume, train
@@ -48,6 +48,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "activation",
+    "explain",
     "initialize",
     "load",
     "loss",
@@ -62,8 +63,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "models":  # a room, and a function
-        return import_module("osler.models")
+    if name in ("explain", "models"):  # a room, and a function
+        return import_module(f"osler.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'osler' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -238,6 +238,66 @@ def evaluate(run: RunArgument, source: SourceArgument, as_json: JsonOption = Fal
 
 
 @app.command()
+def explain(
+    run: RunArgument,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="a picture, a folder of them, or a table")],
+    method: Annotated[list[str] | None, typer.Option(help="integrated_gradients, shapley …; may be repeated")] = None,
+    target: Annotated[str | None, typer.Option(help="class to explain (default: the predicted one)")] = None,
+    first: Annotated[int, typer.Option(min=1, help="rows or pictures to explain")] = 6,
+    out: Annotated[Path | None, typer.Option(help="page to write (default: explanation.html in the run)")] = None,
+    sanity: Annotated[bool, typer.Option(help="test whether the methods depend on the weights")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a run's predictions depend on: a page with maps of pictures, or bars for a table's columns.
+
+    Example: osler explain runs/titanic new.csv --method shapley
+    """
+    from osler.explaining import explain_run
+    from osler.explainpage import page
+    from osler.folder import write_text
+    from osler.run import load
+
+    found = explain_run(load(run), source, method or (), target, first, sanity)
+    place = out or run / "explanation.html"
+    write_text(place, page(found))
+    if as_json:
+        print_json({"page": str(place), **found.record()})
+        return
+    print_notes(found.notes)
+    typer.echo(found.text())
+    typer.echo(f"\nwritten to {place}")
+
+
+@app.command()
+def dream(
+    run: RunArgument,
+    picture: Annotated[
+        str | None, typer.Argument(metavar="[PICTURE]", help="to dream of; without one, what excites the layer most")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="layer, layer:channel or layer:channel,y,x")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="of gradient ascent, for each octave")] = None,
+    octaves: Annotated[int, typer.Option(min=1, help="sizes of the picture, from small to whole")] = 4,
+    out: Annotated[Path, typer.Option(help="PNG file to write")] = Path("dream.png"),
+    as_json: JsonOption = False,
+) -> None:
+    """Exaggerate what a layer sees in a picture (DeepDream), or draw what it wants to see most.
+
+    Example: osler dream runs/cats cat.jpg --layer stages.1.conv2:7 --out dream.png
+    """
+    from osler.explaining import dream_run
+    from osler.explainpage import png
+    from osler.run import load
+
+    found, pixels = dream_run(load(run), picture, layer, steps, octaves)
+    out.write_bytes(png(pixels))
+    told = {"layer": found.layer, "before": found.before, "after": found.after, "sizes": list(map(list, found.sizes))}
+    if as_json:
+        print_json({"picture": str(out), **told})
+    else:
+        typer.echo(f"layer {found.layer}: activation {found.before:.4g} → {found.after:.4g}; written to {out}")
+
+
+@app.command()
 def report(
     run: RunArgument,
     markdown: Annotated[bool, typer.Option("--markdown", help="print it as Markdown instead")] = False,

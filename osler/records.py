@@ -116,3 +116,29 @@ class Trial:
     after: float
     kept: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """How alike a method's maps stay when a network's weights are randomised, layer after layer from the top."""
+
+    layers: tuple[str, ...]  # the last one randomised at each stage
+    correlations: tuple[float, ...]  # rank correlation with the maps before, at each stage
+    trusted: bool
+    verdict: str  # one plain sentence
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """How much each input counted for one score of a network, for each sample."""
+
+    values: Any = field(repr=False)  # like the inputs: a tensor (N, …), or a tuple or dict of them
+    method: str
+    target: tuple[int, ...]  # the explained score of each sample
+    scores: Tensor = field(repr=False)  # (N, K): all that the network gives
+    explained: Tensor = field(repr=False)  # (N,): the explained score
+    baseline: Any = field(repr=False)  # like the inputs: what "nothing" is
+    gap: Tensor | None = None  # (N,): sum of the values − (score − score of the baseline); None: not promised
+    complete: bool | None = None  # whether the gap is within 0.1 % of that difference
+    layer: str = ""  # whose maps were used
+    sanity: Sanity | None = None

@@ -16,6 +16,7 @@ from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from osler.build import Supervised, build_model, build_objective, plain_batches
+from osler.data.batches import Dataset
 from osler.data.parts import Part
 from osler.data.preprocess import Preprocess
 from osler.data.rows import open_rows
@@ -138,8 +139,7 @@ class Run:
         import pandas as pd
 
         notes = [] if notes is None else notes
-        part = replace(self._read(data, notes), targets=None)  # whatever they are, they are not asked for
-        encoded = self.preprocess.encode(part, notes)
+        part, encoded = self._encoded(data, notes)
         with threads(self.recipe.threads), torch.inference_mode():
             outputs = [
                 forward(self.model, b.inputs) for b in plain_batches(self.preprocess, encoded, self.recipe.device)
@@ -174,6 +174,15 @@ class Run:
         encoded = self.preprocess.encode(part, notes)
         with threads(self.recipe.threads):
             return evaluate(self.model, self.objective, plain_batches(self.preprocess, encoded, self.recipe.device))
+
+    def encode(self, data: object, notes: list[str] | None = None) -> Tensor:
+        """New rows as the network takes them, all at once: (N, …). `data` and `notes` as for `predict`."""
+        _, encoded = self._encoded(data, [] if notes is None else notes)
+        return torch.cat([b.inputs for b in plain_batches(self.preprocess, encoded, self.recipe.device)])
+
+    def _encoded(self, data: object, notes: list[str]) -> tuple[Part, Dataset]:
+        part = replace(self._read(data, notes), targets=None)  # whatever they are, they are not asked for
+        return part, self.preprocess.encode(part, notes)
 
     def _read(self, data: object, notes: list[str]) -> Part:
         return open_rows(data, self.preprocess.kind, self.preprocess.shape, self.objective.task.names, notes)

@@ -39,7 +39,20 @@ MAY_IMPORT = {
     "drawing": WORDS | {"folder", "models", "nn", "report"},
 }
 # Where the parts meet.
-TOP = {"run", "job", "checkup", "consultation", "heal", "telling", "cli", "__init__", "__main__", "show"}
+TOP = {
+    "explaining",
+    "explainpage",
+    "run",
+    "job",
+    "checkup",
+    "consultation",
+    "heal",
+    "telling",
+    "cli",
+    "__init__",
+    "__main__",
+    "show",
+}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from osler.errors import InputError
@@ -32,10 +33,20 @@ def write_report(folder: Path) -> Path:
 
 def render(files: RunFiles) -> str:
     """The page as text; a section without anything to show is left out."""
-    bodies = [(title, section(files)) for title, section in SECTIONS.items()]
-    shown = [(title.lower().replace(" ", "-"), title, body) for title, body in bodies if body]
-    links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in shown)
-    sections = "".join(f'<section id="{key}"><h2>{title}</h2>{body}</section>\n' for key, title, body in shown)
+    bodies = {title: section(files) for title, section in SECTIONS.items()}
+    return document(
+        f"{files.title} – Osler report",
+        headline(files) + facts(files),
+        {title: body for title, body in bodies.items() if body},
+        f"Made by Osler {files.run.get('osler') or ''}. This file holds everything it shows.",
+    )
+
+
+def document(title: str, header: str, sections: Mapping[str, str], footer: str) -> str:
+    """A page of its own. `header` and the sections by their title are HTML; `title` and `footer` are words."""
+    keys = {name: name.lower().replace(" ", "-") for name in sections}
+    links = "".join(f'<a href="#{key}">{name}</a>' for name, key in keys.items())
+    shown = "".join(f'<section id="{keys[name]}"><h2>{name}</h2>{body}</section>\n' for name, body in sections.items())
     # Should a name from a user ever slip through unescaped: only this script may run, and nothing is fetched.
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
@@ -43,9 +54,8 @@ def render(files: RunFiles) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escaped(files.title)} – Osler report</title><style>{CSS}</style></head>\n"
+        f"<title>{escaped(title)}</title><style>{CSS}</style></head>\n"
         '<body><button type="button" hidden aria-label="Change between light and dark">Dark</button>\n'
-        f'<header>{headline(files)}{facts(files)}<nav aria-label="Sections">{links}</nav></header>\n'
-        f"<main>{sections}</main>\n<footer>Made by Osler {escaped(files.run.get('osler') or '')}. "
-        f"This file holds everything it shows.</footer>\n<script>{SCRIPT}</script></body></html>\n"
+        f'<header>{header}<nav aria-label="Sections">{links}</nav></header>\n'
+        f"<main>{shown}</main>\n<footer>{escaped(footer)}</footer>\n<script>{SCRIPT}</script></body></html>\n"
     )
