@@ -10,6 +10,10 @@ from osler.errors import InputError
 Activation = Callable[[], nn.Module]
 Norm = Callable[[int], nn.Module]
 
+# He et al. (2015): the variance of what goes forward stays level, or that of the gradients that come back.
+he: Callable[[Tensor], Tensor] = partial(nn.init.kaiming_normal_, nonlinearity="relu")
+he_by_outputs: Callable[[Tensor], Tensor] = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
+
 
 def check_pictures(name: str, inputs: Sequence[int], outputs: int, smallest: int) -> int:
     """The number of channels of inputs (channels, height, width).
@@ -48,6 +52,7 @@ class ConvNorm(nn.Sequential):
         norm: Norm = nn.BatchNorm2d,
     ):
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        he(convolution.weight)
         super().__init__(convolution, norm(outputs), *([] if activation is None else [activation()]))
 
 
@@ -65,6 +70,7 @@ class BasicConv(nn.Module):
     ):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel_size, stride, padding, bias=False)
+        he(self.conv.weight)
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
         self.relu = nn.ReLU()
 
@@ -96,9 +102,6 @@ def multiple_of_8(channels: float) -> int:
     """The nearest multiple of 8, at least 8, that takes no more than a tenth away."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
-
-
-he_by_outputs: Callable[[Tensor], Tensor] = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
 
 
 def start(module: nn.Module, convolution: Callable[[Tensor], Tensor], linear: Callable[[Tensor], Tensor]) -> None:

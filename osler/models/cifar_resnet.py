@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from osler.models.blocks import check_pictures
+from osler.models.blocks import check_pictures, he
 
 
 class Basic(nn.Module):
@@ -59,7 +59,7 @@ class SmallResNet(nn.Module):
         self.linear = nn.Linear(64, outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                he(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))  # (N, 16, 32, 32)

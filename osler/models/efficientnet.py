@@ -1,10 +1,8 @@
 """EfficientNet (Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019)."""
 
-import math
-
 from torch import Tensor, nn
 
-from osler.models.blocks import ConvNorm, SqueezeExcitation, check_dropout, check_pictures, he_by_outputs, start
+from osler.models.blocks import ConvNorm, SqueezeExcitation, check_dropout, check_pictures
 
 # (expansion, kernel, stride of the first, channels, blocks) of each stage.
 STAGES = [
@@ -81,11 +79,6 @@ class EfficientNetB0(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(
             nn.Dropout(check_dropout("efficientnet_b0", dropout)), nn.Linear(4 * channels, outputs)
-        )
-        start(
-            self,
-            he_by_outputs,
-            lambda weight: nn.init.uniform_(weight, -1 / math.sqrt(outputs), 1 / math.sqrt(outputs)),
         )
 
     def forward(self, x: Tensor) -> Tensor:

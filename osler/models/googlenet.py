@@ -1,11 +1,9 @@
 """GoogLeNet (Szegedy et al., "Going deeper with convolutions", 2014), with batch norm."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
-from osler.models.blocks import BasicConv, check_dropout, check_pictures, start
+from osler.models.blocks import BasicConv, check_dropout, check_pictures
 from osler.nn.auxiliary import WithAuxiliary
 
 SMALLEST = 15  # every pool has something to pool
@@ -58,6 +56,7 @@ class GoogLeNet(nn.Module):
 
     Deviations: as in torchvision, batch norm follows each convolution (the paper's network has none, but responses
     normalised at two places), the 5×5 convolutions are 3×3, and the heads average to 4×4 whatever the size.
+    Convolutions begin as He et al. (2015) advise (the paper doesn't say how).
 
     Source: Szegedy et al., "Going deeper with convolutions", 2014; Ioffe and Szegedy, "Batch normalization", 2015.
 
@@ -95,8 +94,6 @@ class GoogLeNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(check_dropout("googlenet", dropout))
         self.fc = nn.Linear(1024, outputs)
-        narrow = partial(nn.init.trunc_normal_, std=0.01)
-        start(self, narrow, narrow)
 
     def forward(self, x: Tensor) -> Tensor | WithAuxiliary:
         x = self.maxpool1(self.conv1(x))  # (N, 64, 56, 56)

@@ -1,12 +1,10 @@
 """Inception v3 (Szegedy et al., "Rethinking the Inception architecture for computer vision", 2015)."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from osler.models.blocks import BasicConv, check_dropout, check_pictures, start
+from osler.models.blocks import BasicConv, check_dropout, check_pictures
 from osler.nn.auxiliary import WithAuxiliary
 
 SMALLEST = 75  # a pixel is left after the last grid reduction
@@ -140,8 +138,8 @@ class InceptionV3(nn.Module):
     both. `inputs` is (channels, height, width), from 75×75 up. `dropout` in [0, 1), before the last layer. Weights have
     torchvision's names and shapes. Raises InputError for impossible inputs and options.
 
-    Deviations: for pictures below 299×299 the auxiliary classifier averages its map to 5×5; the last layer begins ten
-    times narrower than the others, so that the first predictions are near even.
+    Deviations: for pictures below 299×299 the auxiliary classifier averages its map to 5×5. Convolutions begin as
+    He et al. (2015) advise (the paper doesn't say how).
 
     Source: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception architecture for computer vision",
     2015.
@@ -181,7 +179,6 @@ class InceptionV3(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(check_dropout("inception_v3", dropout))
         self.fc = nn.Linear(2048, outputs)
-        start(self, partial(nn.init.trunc_normal_, std=0.1), partial(nn.init.trunc_normal_, std=0.01))
 
     def forward(self, x: Tensor) -> Tensor | WithAuxiliary:
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))  # (N, 64, 147, 147)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from osler.errors import InputError
-from osler.models.blocks import ConvNorm, check_dropout, check_pictures, he_by_outputs, multiple_of_8
+from osler.models.blocks import ConvNorm, check_dropout, check_pictures, multiple_of_8
 
 # (channels, stride) of each separable convolution.
 BLOCKS = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
@@ -46,9 +46,6 @@ class MobileNetV1(nn.Module):
         self.classifier = nn.Sequential(
             nn.Dropout(check_dropout("mobilenet_v1", dropout)), nn.Linear(channels, outputs)
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                he_by_outputs(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)  # (N, 1024, 7, 7)

@@ -5,7 +5,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from osler.errors import InputError
-from osler.models.blocks import ConvNorm, check_dropout, check_pictures, he_by_outputs, multiple_of_8, start
+from osler.models.blocks import ConvNorm, check_dropout, check_pictures, he, multiple_of_8, start
 
 # (expansion, channels, blocks, stride of the first) of each stage.
 STAGES = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
@@ -73,7 +73,7 @@ class MobileNetV2(nn.Module):
         self.features.append(ConvNorm(channels, last, 1, activation=nn.ReLU6))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(nn.Dropout(check_dropout("mobilenet_v2", dropout)), nn.Linear(last, outputs))
-        start(self, he_by_outputs, partial(nn.init.normal_, std=0.01))
+        start(self, he, partial(nn.init.normal_, std=0.01))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)  # (N, 1280, 7, 7)

@@ -9,9 +9,7 @@ from osler.models.blocks import (
     SqueezeExcitation,
     check_dropout,
     check_pictures,
-    he_by_outputs,
     multiple_of_8,
-    start,
 )
 
 # (kernel, channels inside, channels, squeeze-and-excitation, activation, stride) of each block.
@@ -96,7 +94,6 @@ class MobileNetV3Small(nn.Module):
             nn.Dropout(check_dropout("mobilenet_v3_small", dropout)),
             nn.Linear(1024, outputs),
         )
-        start(self, he_by_outputs, partial(nn.init.normal_, std=0.01))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)  # (N, 576, 7, 7)

@@ -1,6 +1,5 @@
 """U-Net (Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical image segmentation", 2015)."""
 
-from functools import partial
 from typing import Literal
 
 import torch
@@ -8,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from osler.errors import InputError
-from osler.models.blocks import check_dropout, check_pictures, start
+from osler.models.blocks import check_dropout, check_pictures, he, start
 
 SMALLEST = {"same": 16, "valid": 188}
 STEPS = 4  # times down, and up again
@@ -61,7 +60,6 @@ class UNet(nn.Module):
         self.widen = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1]))
         self.up = nn.ModuleList(_twice(2 * w, w, padding) for w in reversed(widths[:-1]))
         self.output = nn.Conv2d(width, outputs, 1)
-        he = partial(nn.init.kaiming_normal_, nonlinearity="relu")
         for part in (self.down, self.up):
             start(part, he, he)
 
