@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from osler.data.augment import from_names
+from osler.data.augment import Mix, Mixing, from_names
 from osler.data.batches import Batches, Dataset
 from osler.data.preprocess import Preprocess
 from osler.data.rowfiles import StreamedDataset
@@ -21,6 +21,7 @@ from osler.errors import InputError, unknown_name
 from osler.folder import CHECKPOINTS
 from osler.metrics import METRICS
 from osler.models import MODELS
+from osler.models.weights import architecture_of, backbone, load_weights, read_weights
 from osler.nn.classification_losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -104,6 +105,36 @@ def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:
     return model
 
 
+def with_weights(recipe: Recipe, own: bool) -> Recipe:
+    """The recipe with the network that its weights are for, and how that was shown its pictures, where it doesn't say.
+
+    Raises InputError for a file that cannot be read, and for weights of a network that is none of ours.
+    """
+    if recipe.weights is None:
+        return recipe
+    weights = read_weights(recipe.weights)
+    known: dict[str, Any] = {"weights": str(Path(weights.where).resolve())}
+    if recipe.pixels is None and not own:
+        known["pixels"] = weights.pixels
+    if not own and (recipe.model is None or not recipe.model.name):
+        name = architecture_of(weights)
+        if name is None:
+            raise InputError(f"{recipe.weights}: the {len(weights.state)} tensors are of no network here: say model=…")
+        known["model"] = Named.model_validate({"name": name, **(recipe.model.options if recipe.model else {})})
+    return recipe.model_copy(update=known)
+
+
+def start_from_weights(recipe: Recipe, model: nn.Module, preprocess: Preprocess) -> str | None:
+    """Puts the recipe's weights into the network, and says what was replaced."""
+    if recipe.weights is None:
+        return None
+    weights = read_weights(recipe.weights)
+    outputs = preprocess.targets.task.outputs
+    new = load_weights(model, weights, outputs)
+    head = f"; new for {outputs} outputs: {', '.join(new)}" if new else ""
+    return f"weights of {Path(weights.where).name}{head}"
+
+
 def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
     """The objective of the recipe's loss and metrics for this task."""
     assert recipe.loss is not None
@@ -113,17 +144,39 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
         options["label_smoothing"] = recipe.label_smoothing
     if isinstance(recipe.class_weights, dict):
         options["class_weights"] = _in_order(recipe.class_weights, task.classes)
-    criterion = LOSSES.create(recipe.loss.name, **options)
+    criterion: nn.Module = LOSSES.create(recipe.loss.name, **options)
     if task.kind == "regression" and isinstance(criterion, COMPARE_CLASSES):
         raise InputError(
             f"loss {recipe.loss.name!r} compares classes, but {task.names[0]!r} is a number: "
             "use mse, mae or huber, or say --task classification"
         )
+    if _mixing(recipe):
+        criterion = _of_soft_targets(recipe, criterion, options)
     metrics = recipe.metrics or []
     if task.kind != "regression":
         return Classification(task, criterion, metrics)
     mean, std = (scaler.mean.tolist(), scaler.std.tolist()) if scaler else (None, None)
     return Regression(task, criterion, metrics, mean, std)
+
+
+def _mixing(recipe: Recipe) -> tuple[Mixing, ...]:
+    """The augmentations of the recipe that mix samples."""
+    return from_names(named.model_dump() for named in recipe.augment or ()).mixing
+
+
+def _of_soft_targets(recipe: Recipe, criterion: nn.Module, options: dict[str, Any]) -> nn.Module:
+    """The same loss for soft targets, into which mixup and cutmix turn class indices."""
+    if isinstance(criterion, SparseCategoricalCrossEntropy):
+        if "ignore_index" in options:
+            raise InputError("ignore_index is of class indices, but mixup and cutmix make soft targets: leave it out")
+        return CategoricalCrossEntropy(**options)
+    if isinstance(criterion, Focal | MarginLoss):
+        assert recipe.loss is not None
+        raise InputError(
+            f"loss {recipe.loss.name!r} needs one true class, but mixup and cutmix make soft targets: "
+            "use cross-entropy, or leave them out of augment"
+        )
+    return criterion
 
 
 def build_penalty(recipe: Recipe) -> Penalty | None:
@@ -164,7 +217,7 @@ def build_trainer(
             *([MaxNorm(recipe.max_norm)] if recipe.max_norm else []),
             *([goal] if goal else []),
             stopping,
-            *_asked_for(recipe, work),
+            *_asked_for(recipe, network, objective, work),
             Log(work / "metrics.jsonl"),
             Progress(console),
             Checkpoints(work / CHECKPOINTS, **saving),
@@ -192,12 +245,12 @@ def fit(
         trainer.fit(train, validation, epochs=min(2 * trainer.epoch + 1, left) if recipe.goal else left)
 
 
-def _asked_for(recipe: Recipe, work: Path) -> list[Callback]:
+def _asked_for(recipe: Recipe, network: nn.Module, objective: Supervised, work: Path) -> list[Callback]:
     """Callbacks that are there only when the recipe names them."""
     callbacks: list[Callback] = []
     if recipe.freeze:
         when = {} if recipe.unfreeze is None else recipe.unfreeze.model_dump()
-        callbacks.append(Freezing(recipe.freeze, when.get("epoch"), when.get("gradual", 0)))
+        callbacks.append(Freezing(_named(recipe.freeze, network, objective), when.get("epoch"), when.get("gradual", 0)))
     elif recipe.unfreeze:
         raise InputError(f"unfreeze at epoch {recipe.unfreeze.epoch}, but nothing is frozen: say freeze=backbone*")
     if recipe.averaging:
@@ -205,6 +258,18 @@ def _asked_for(recipe: Recipe, work: Path) -> list[Callback]:
     if recipe.tensorboard:
         callbacks.append(TensorBoard(work / "tensorboard"))
     return callbacks
+
+
+def _named(frozen: list[str], network: nn.Module, objective: Supervised) -> list[str]:
+    """The modules to freeze; "backbone" is all but the head, where no module has that name."""
+    own = {name for name, _ in network.named_modules()}
+    return [
+        name
+        for pattern in frozen
+        for name in (
+            backbone(network, objective.task.outputs) if pattern == "backbone" and "backbone" not in own else [pattern]
+        )
+    ]
 
 
 def range_test(
@@ -266,14 +331,17 @@ def learning_batches(
     if recipe.batch_size == "all" and isinstance(data, StreamedDataset):
         raise InputError("batch_size all needs the data in memory, but they are larger: give a number")
     size = len(data) if recipe.batch_size == "all" else recipe.batch_size or 32
-    augment = from_names(named.model_dump() for named in recipe.augment) if recipe.augment else None
+    augment = from_names(named.model_dump() for named in recipe.augment or ())
+    task = preprocess.targets.task
+    mix = Mix(augment.mixing, task.outputs if task.kind == "multiclass" else None)
     return open_batches(
         data,
         min(size, len(data)),
         shuffle=True,
         seed=recipe.seed,
         transform=preprocess.transform(),
-        augment=augment,
+        augment=augment if augment.parts else None,
+        mix=mix if mix.parts else None,
         device=recipe.device or "cpu",
         rank=rank,
         processes=processes,

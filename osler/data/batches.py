@@ -15,6 +15,8 @@ from osler.records import Batch
 
 # (inputs, generator) → inputs: on whole batches, with its own random numbers for every sample.
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+# (inputs, targets, generator) → both, mixed among the samples of a batch.
+Mixing = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,10 @@ def _gather(rows: Tensor) -> Callable[[Tensor], Tensor]:
 class Batches:
     """One epoch of batches each time it is iterated: shuffled anew from its own seed, or in order.
 
-    `transform` (every batch) and `augment` (training only) work on the whole batch on the device, so that pictures
-    stay uint8 in memory until they are used. The order depends on nothing but `seed` and the number of epochs drawn:
-    augmentation has random numbers of its own. Data that fits into half of a GPU's free memory is kept there.
+    `transform` (every batch) and, for training only, `augment` and then `mix`, which has the targets too, work on the
+    whole batch on the device, so that pictures stay uint8 in memory until they are used. The order depends on nothing
+    but `seed` and the number of epochs drawn: augmentation has random numbers of its own. Data that fits into half of a
+    GPU's free memory is kept there.
     A last batch of a single sample joins the one before it (batch normalisation cannot learn from one sample).
 
     `rank`, `processes`: of each batch, this process of so many gets its part; together they get every sample once.
@@ -73,6 +76,7 @@ class Batches:
         seed: int = 0,
         transform: Callable[[Tensor], Tensor] | None = None,
         augment: Augmentation | None = None,
+        mix: Mixing | None = None,
         device: torch.device | str = "cpu",
         rank: int = 0,
         processes: int = 1,
@@ -85,10 +89,12 @@ class Batches:
         self.shuffle = shuffle
         self.transform = transform
         self.augment = augment
+        self.mix = mix
         self.rank = rank
         self.processes = processes
         self.order = torch.Generator().manual_seed(seed)
         self.chance = torch.Generator().manual_seed(seed + 1 + rank)  # for augmentation
+        self.epoch = 0  # that was begun last
         self.given = 0  # batches of this epoch
         self.skip = 0  # batches that the next iteration leaves out
         self.before = self.order.get_state()  # the order's random numbers when this epoch began
@@ -100,6 +106,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         skip = self.given = self.skip
+        self.epoch += not skip
         self.skip = 0
         self.before = self.order.get_state()
         order = torch.randperm(len(self.data), generator=self.order) if self.shuffle else None
@@ -117,17 +124,15 @@ class Batches:
         part = self.data[slice(start, end) if order is None else order[start:end]]
         if part.inputs.device != self.device:
             part = part.to(self.device)
-        inputs = part.inputs
-        if self.augment is not None:
-            inputs = self.augment(inputs, self.chance)
-        if self.transform is not None:
-            inputs = self.transform(inputs)
+        part = augmented(part, of_epoch(self.augment, self.epoch), self.mix, self.chance)
+        inputs = part.inputs if self.transform is None else self.transform(part.inputs)
         return Batch(inputs, part.targets, part.weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Where this iteration is: to be given to `load_state_dict` of batches of the same data."""
         order = self.before if self.given else self.order.get_state()
         return {
+            "epoch": self.epoch,
             "given": self.given,
             "order": order,
             "chance": self.chance.get_state(),
@@ -140,6 +145,7 @@ class Batches:
 
         The state of one number of processes is good for another: the batches are the same, cut into other parts.
         """
+        self.epoch = int(state.get("epoch", 0))
         self.skip = self.given = int(state["given"])
         self.order.set_state(state["order"])
         self.before = self.order.get_state()
@@ -147,6 +153,25 @@ class Batches:
             self.chance.set_state(state["chance"])
         self.least = max(state["least"], self.least)
         self.bounds = batch_bounds(len(self.data), self.batch_size, self.processes, self.least)
+
+
+def of_epoch(augment: Augmentation | None, epoch: int) -> Augmentation | None:
+    """The augmentation of this pass over the data, where passes differ."""
+    renew: Callable[[int], Augmentation] | None = getattr(augment, "of_epoch", None)
+    return augment if renew is None else renew(epoch)
+
+
+def augmented(part: Dataset, augment: Augmentation | None, mix: Mixing | None, chance: torch.Generator) -> Dataset:
+    """The samples as they are learned from. Raises InputError where there is nothing, or too much, to mix."""
+    inputs, targets = part.inputs, part.targets
+    if augment is not None:
+        inputs = augment(inputs, chance)
+    if mix is not None:
+        if targets is None or part.weights is not None:
+            wrong = "there are no targets" if targets is None else "they have weights of their own"
+            raise InputError(f"samples can't be mixed (mixup, cutmix), for {wrong}: leave mixing out")
+        inputs, targets = mix(inputs, targets, chance)
+    return Dataset(inputs, targets, part.weights)
 
 
 def batch_bounds(samples: int, batch_size: int, processes: int, least: int) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from osler.data.batches import Augmentation, Batches, Dataset, batch_bounds, share
+from osler.data.batches import Augmentation, Batches, Dataset, Mixing, augmented, batch_bounds, of_epoch, share
 from osler.data.rowfiles import StreamedDataset
 from osler.errors import InputError
 from osler.records import Batch
@@ -36,8 +36,8 @@ class StreamedBatches:
     (no memory map: what is held is what is counted). A batch is a slice of a window.
     `data_wait`: seconds that the loop waited for data so far; `data_wait_share`: of the time it was iterated.
 
-    `transform`, `augment`, `rank`, `processes`, `state_dict` and the joined last batch are those of `Batches`. The
-    order is the same on every process, and each takes its part of every batch: together they get every sample once,
+    `transform`, `augment`, `mix`, `rank`, `processes`, `state_dict` and the joined last batch are those of `Batches`.
+    The order is the same on every process, and each takes its part of every batch: together they get every sample once,
     before and after a resume, with the batches of a single process. Each process reads all blocks for it (on one
     machine, once from the disk).
     Raises InputError for a batch_size below 1, and for a state of other data or another buffer.
@@ -58,6 +58,7 @@ class StreamedBatches:
         seed: int = 0,
         transform: Callable[[Tensor], Tensor] | None = None,
         augment: Augmentation | None = None,
+        mix: Mixing | None = None,
         device: torch.device | str = "cpu",
         rank: int = 0,
         processes: int = 1,
@@ -71,11 +72,13 @@ class StreamedBatches:
         self.shuffle = shuffle
         self.transform = transform
         self.augment = augment
+        self.mix = mix
         self.device = torch.device(device)
         self.rank = rank
         self.processes = processes
         self.order = torch.Generator().manual_seed(seed)
         self.chance = torch.Generator().manual_seed(seed + 1 + rank)  # for augmentation
+        self.epoch = 0  # that was begun last
         self.given = 0  # batches of this epoch
         self.skip = 0  # batches that the next iteration leaves out
         self.before = self.order.get_state()  # the order's random numbers when this epoch began
@@ -95,23 +98,21 @@ class StreamedBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         skip, self.skip, self.given = self.skip, 0, 0
+        self.epoch += not skip
+        augment = of_epoch(self.augment, self.epoch)
         self.before = self.order.get_state()
         windows = self._windows()
         begun = time.perf_counter()
         with contextlib.closing(self._spans(windows, skip)) as spans:
             for number, part in enumerate(spans, skip):
                 self.given = number + 1
-                inputs = part.inputs.to(self.device, non_blocking=True)
-                if self.augment is not None:
-                    inputs = self.augment(inputs, self.chance)
-                if self.transform is not None:
-                    inputs = self.transform(inputs)
+                parts = (part.inputs, part.targets, part.weights)
+                part = Dataset(*(t if t is None else t.to(self.device, non_blocking=True) for t in parts))  # type: ignore[arg-type]
+                part = augmented(part, augment, self.mix, self.chance)
+                inputs = part.inputs if self.transform is None else self.transform(part.inputs)
                 self.seconds += time.perf_counter() - begun
                 begun = time.perf_counter()
-                targets, weights = (
-                    t if t is None else t.to(self.device, non_blocking=True) for t in (part.targets, part.weights)
-                )
-                yield Batch(inputs, targets, weights)
+                yield Batch(inputs, part.targets, part.weights)
                 self.seconds += time.perf_counter() - begun
                 begun = time.perf_counter()
         self.given = 0
@@ -189,7 +190,12 @@ class StreamedBatches:
     def state_dict(self) -> dict[str, Any]:
         """Where this iteration is: to be given to `load_state_dict` of batches of the same data."""
         order = self.before if self.given else self.order.get_state()
-        place = {"given": self.given or self.skip, "order": order, "chance": self.chance.get_state()}
+        place = {
+            "epoch": self.epoch,
+            "given": self.given or self.skip,
+            "order": order,
+            "chance": self.chance.get_state(),
+        }
         place |= {"processes": self.processes, "least": self.least}
         return {**place, "samples": len(self.data), "window": self.block * self.blocks}
 
@@ -202,6 +208,7 @@ class StreamedBatches:
                 f"the saved place is in {saved[0]:,} samples read {saved[1]:,} at a time, but here are {mine[0]:,} "
                 f"read {mine[1]:,} at a time: the order would differ; use the same data and the same buffer"
             )
+        self.epoch = int(state.get("epoch", 0))
         self.skip = int(state["given"])
         self.given = 0
         self.order.set_state(state["order"])

@@ -25,6 +25,8 @@ class Classification(Supervised):
     """The network gives logits: (N, 1) for two classes, (N, C) for many, (N, L) for L labels.
 
     Targets: 0/1 of shape (N, 1) or (N,) for two classes, class indices (N,) for many, 0/1 of shape (N, L) for labels.
+    Soft ones, of mixed samples, lie between: shares of the classes (N, C), which take a cross-entropy of shares
+    (`categorical_cross_entropy`); metrics judge by the larger share.
     Criteria that take probabilities (`nn.BCELoss`, `from_logits=False`) are for networks that end in them.
 
         >>> objective = Classification.multiclass(["setosa", "versicolor", "virginica"])
@@ -70,6 +72,8 @@ class Classification(Supervised):
     def targets(self, targets: Tensor, outputs: Tensor) -> Tensor:
         if self.task.kind != "multiclass":
             return column(targets, outputs)
+        if _are_soft(targets):
+            return targets.to(outputs.dtype)
         if isinstance(self.criterion, Loss) and not isinstance(self.criterion, TAKE_CLASS_INDICES):
             return F.one_hot(targets.long(), self.task.outputs).to(outputs.dtype)
         return targets.long()
@@ -88,10 +92,11 @@ class Classification(Supervised):
         return chosen if self.task.kind == "multilabel" else chosen[:, 0]
 
     def measured(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        probabilities, targets = self.probabilities(outputs.detach().float()), batch.targets.long()
-        if self.task.kind == "binary":
-            return probabilities[:, 0], targets.reshape(-1)
-        return probabilities, targets
+        probabilities, targets = self.probabilities(outputs.detach().float()), batch.targets
+        if self.task.kind == "multiclass":
+            return probabilities, targets.argmax(1) if _are_soft(targets) else targets.long()
+        targets = (targets.round() if targets.is_floating_point() else targets).long()
+        return (probabilities[:, 0], targets.reshape(-1)) if self.task.kind == "binary" else (probabilities, targets)
 
     def wants(self) -> str:
         return {
@@ -103,9 +108,16 @@ class Classification(Supervised):
     def check_targets(self, targets: Tensor, outputs: Tensor) -> None:
         if self.task.kind != "multiclass":
             return super().check_targets(targets, outputs)
+        if _are_soft(targets) and targets.shape == outputs.shape and not isinstance(self.criterion, TAKE_CLASS_INDICES):
+            return None
         if targets.shape != outputs.shape[:1] or targets.is_floating_point():
             raise InputError(
                 f"targets of shape {tuple(targets.shape)} and type {targets.dtype}; "
                 f"several classes need class indices, whole numbers of shape {tuple(outputs.shape[:1])}"
             )
         return None
+
+
+def _are_soft(targets: Tensor) -> bool:
+    """Whether these targets of several classes are shares (N, C), no indices."""
+    return targets.ndim == 2 and targets.is_floating_point()
