@@ -71,9 +71,32 @@ def test_options():
         ({"inputs": (784,)}, r"\(channels, height, width\).*but got \(784,\)"),
         ({"inputs": (1, 0, 28)}, r"but got \(1, 0, 28\)"),
         ({"pooling": "min"}, "'average' or 'max', but got 'min'"),
+        ({"connections": "some"}, "'full' or 'sparse', but got 'some'"),
         ({"activation": "thanh"}, "did you mean 'tanh'"),
     ],
 )
 def test_refusals(options, message):
     with pytest.raises(InputError, match=message):
         LeNet5(**options)
+
+
+def test_the_papers_table_of_connections():
+    torch.manual_seed(0)
+    model = LeNet5(connections="sparse").double()
+    assert parameters(model.c3) == 1_516
+    assert parameters(model) == 61_706 - 2_416 + 1_516
+    # Table I of the paper: a row for each map of S2, an X for each map of C3 that sees it.
+    table = [
+        "X...XXX..XXXX.XX",
+        "XX...XXX..XXXX.X",
+        "XXX...XXX..X.XXX",
+        ".XXX..XXXX..X.XX",
+        "..XXX..XXXX.XX.X",
+        "...XXX..XXXX.XXX",
+    ]
+    x = torch.randn(1, 6, 14, 14, dtype=torch.float64)
+    for of_s2, row in enumerate(table):
+        changed = x.clone()
+        changed[0, of_s2] += 1
+        seen = (model.c3(changed) - model.c3(x)).abs().amax((0, 2, 3)) > 1e-9
+        assert "".join("X" if s else "." for s in seen) == row

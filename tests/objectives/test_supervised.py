@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from osler.errors import InputError
+from osler.nn.auxiliary import WithAuxiliary
 from osler.nn.losses import LOSSES
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
@@ -106,3 +107,21 @@ def test_targets_have_to_be_there() -> None:
 def test_a_loss_is_a_mean(reduction: str) -> None:
     with pytest.raises(InputError, match=f"reduction '{reduction}'"):
         Supervised(nn.MSELoss(reduction=reduction))
+
+
+class TwoHeads(nn.Module):
+    """Gives its inputs as logits, and while training half and twice of them too."""
+
+    def forward(self, x: Tensor) -> Tensor | WithAuxiliary:
+        return WithAuxiliary(x, (0.5 * x, 2 * x), 0.3) if self.training else x
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_auxiliary_heads_count_as_much_as_their_network_says(weights: Tensor | None) -> None:
+    objective, model = Supervised(nn.CrossEntropyLoss()), TwoHeads()
+    batch = Batch(OUTPUTS, CLASSES, weights)
+    main, half, twice = (loss(objective, factor * OUTPUTS, CLASSES, weights) for factor in (1, 0.5, 2))
+    outcome = objective.learn(model, batch)
+    assert outcome.loss.item() == pytest.approx(main + 0.3 * (half + twice), rel=1e-6)
+    assert torch.equal(outcome.outputs, OUTPUTS)
+    assert objective.evaluate(model.eval(), batch).loss.item() == pytest.approx(main, rel=1e-6)
