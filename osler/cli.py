@@ -59,6 +59,10 @@ def train(
     ] = None,
     target: Annotated[str | None, typer.Option(help="column(s) to predict, by name or position (-1: the last)")] = None,
     model: Annotated[str | None, typer.Option(help="network; `osler models` lists them")] = None,
+    weights: Annotated[str | None, typer.Option(help="file of published weights to begin with")] = None,
+    freeze: Annotated[
+        str | None, typer.Option(help="modules that keep their weights; backbone: all but the head")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="classification, regression …, if not as inferred")] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the training data")] = None,
     batch_size: Annotated[
@@ -91,6 +95,8 @@ def train(
     given = {
         "target": target,
         "model": model,
+        "weights": weights,
+        "freeze": freeze,
         "task": task,
         "epochs": epochs,
         "batch_size": value(batch_size),
@@ -257,8 +263,10 @@ def explain(
     from osler.folder import write_text
     from osler.run import load
 
-    found = explain_run(load(run), source, method or (), target, first, sanity)
     place = out or run / "explanation.html"
+    if not place.absolute().parent.is_dir() and out is not None:
+        raise InputError(f"cannot write {place}: there is no folder {place.parent}")
+    found = explain_run(load(run), source, method or (), target, first, sanity)
     write_text(place, page(found))
     if as_json:
         print_json({"page": str(place), **found.record()})

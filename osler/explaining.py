@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from osler.data.columns import Presence
 from osler.data.preprocess import ImageEncoder
 from osler.data.rows import open_rows
 from osler.data.table import TableEncoder
@@ -232,7 +233,10 @@ def _with_columns(run: Run, part: Part, explanation: Explanation) -> Explanation
     def predict(changed: pd.DataFrame) -> np.ndarray[Any, Any]:
         return run.predict(changed)[predicted].to_numpy()
 
-    curves = [partial_dependence(predict, some, c) for c in columns[:CURVES] if some[c].notna().any()]
+    assert isinstance(run.preprocess.inputs, TableEncoder)
+    unread = {c.name for c in run.preprocess.inputs.columns if isinstance(c, Presence)}
+    drawn = [c for c in columns if c not in unread and some[c].notna().any()][:CURVES]
+    curves = [partial_dependence(predict, some, c) for c in drawn]
     return Explanation(
         **{
             **{name: getattr(explanation, name) for name in Explanation.__dataclass_fields__},

@@ -103,9 +103,7 @@ def _sanity(attributions: Sequence[Attribution]) -> str:
         if a.sanity is None:
             continue
         kind = "" if a.sanity.trusted else " warning"
-        stages = ", ".join(
-            f"{layer}: {number(c)}" for layer, c in zip(a.sanity.layers, a.sanity.correlations, strict=True)
-        )
+        stages = ", ".join(f"{layer}: {c:.2f}" for layer, c in zip(a.sanity.layers, a.sanity.correlations, strict=True))
         rows.append(
             f'<tr><td>{escaped(a.method.replace("_", " "))}</td><td><span class="pill{kind}">'
             f"{'trusted' if a.sanity.trusted else 'not trusted'}</span></td><td>{escaped(a.sanity.verdict)}</td>"
@@ -138,7 +136,7 @@ def _importance(explanation: Explanation) -> str:
 def _dependence(explanation: Explanation) -> str:
     drawn = [
         f"<figure><figcaption>{escaped(d.column)} <span>mean {escaped(explanation.predicted)}</span></figcaption>"
-        f"{_curve(f'dependence{i}', d) if d.numeric else bars([(_shown(v), '', p) for v, p in _pairs(d)], '')}</figure>"
+        f"{_curve(f'dependence{i}', d) if d.numeric else _categories(d)}</figure>"
         for i, d in enumerate(explanation.dependences)
     ]
     note = "The mean prediction when all rows have the same value in this column, and their own in all others."
@@ -154,11 +152,12 @@ def _curve(key: str, dependence: Dependence) -> str:
     return figure(key, f"{dependence.column}: the mean prediction goes from {low} to {high}", draw)
 
 
-def _pairs(dependence: Dependence) -> list[tuple[Any, float]]:
-    return list(zip(dependence.values, dependence.predictions, strict=True))
+def _categories(dependence: Dependence) -> str:
+    pairs = zip(dependence.values, dependence.predictions, strict=True)
+    return bars([(_shown(value), "", prediction) for value, prediction in pairs], "", ("value", "mean"))
 
 
-def bars(rows: Sequence[tuple[str, str, float]], middle: str) -> str:
+def bars(rows: Sequence[tuple[str, str, float]], middle: str, heads: tuple[str, str] = ("column", "counts")) -> str:
     """Names, a word each, and numbers as bars from zero to the left or to the right."""
     most = max((abs(value) for *_, value in rows if math.isfinite(value)), default=0) or 1
     signed = any(value < 0 for *_, value in rows)
@@ -172,7 +171,8 @@ def bars(rows: Sequence[tuple[str, str, float]], middle: str) -> str:
             f'<tr><td>{escaped(name)}</td><td class="note">{escaped(word)}</td><td class="number">{number(value)}</td>'
             f'<td style="width:45%">{bar}</td></tr>'
         )
-    head = f'<tr><th scope="col">column</th><th scope="col">{middle}</th><th scope="col" colspan="2">counts</th></tr>'
+    first, last = heads
+    head = f'<tr><th scope="col">{first}</th><th scope="col">{middle}</th><th scope="col" colspan="2">{last}</th></tr>'
     return f'<div class="scroll" tabindex="0"><table><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 

@@ -139,6 +139,6 @@ class Attribution:
     explained: Tensor = field(repr=False)  # (N,): the explained score
     baseline: Any = field(repr=False)  # like the inputs: what "nothing" is
     gap: Tensor | None = None  # (N,): sum of the values − (score − score of the baseline); None: not promised
-    complete: bool | None = None  # whether the gap is within 0.1 % of that difference
+    complete: bool | None = None  # within 0.1 % of the values' sizes, and within 0.001
     layer: str = ""  # whose maps were used
     sanity: Sanity | None = None

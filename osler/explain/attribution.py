@@ -55,8 +55,8 @@ def explain(
     METHODS.check_options(method, options)
     name = METHODS.resolve(method)
     network, given, classes = _opened(subject, inputs)
-    tensors, keys = as_inputs(given, device_of(network))
     with undisturbed(seed):
+        tensors, keys = as_inputs(given, device_of(network))
         specimen = Specimen(network, keys, two_sided=len(classes) == 2)
         scores = specimen.scores(tensors)
         wanted = targets(target, scores, classes)

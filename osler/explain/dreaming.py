@@ -146,7 +146,8 @@ def dream(
         (((11, 11), (16, 16)), True)
     """
     network = _network(subject)
-    (pictures,), _ = as_inputs(pictures, device_of(network))
+    with undisturbed(seed):
+        (pictures,), _ = as_inputs(pictures, device_of(network))
     if pictures.dim() != 4:
         raise InputError(
             f"pictures to dream of have shape (N, channels, height, width), but got {tuple(pictures.shape)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -39,7 +38,7 @@ def check(specimen: Specimen, compute: Callable[[Specimen], Inputs], inputs: Inp
     alike = torch.zeros(len(groups))
     draws = DRAWS_OF_FEW if sum(t[0].numel() for t in inputs) <= FEW else DRAWS
     for _ in range(draws):
-        clone = copy.deepcopy(specimen)
+        clone = Specimen(specimen.network, specimen.keys, specimen.two_sided)
         modules = dict(clone.network.named_modules())
         for stage, group in enumerate(groups):
             for name in group:
