@@ -2,6 +2,9 @@ import torch
 
 from osler.models.googlenet import GoogLeNet
 from osler.nn.auxiliary import WithAuxiliary
+from osler.objectives.classification import Classification
+from osler.records import Batch
+from osler.training.trainer import Trainer
 
 
 def test_shapes_of_the_paper() -> None:
@@ -35,3 +38,15 @@ def test_without_heads_the_logits_are_the_same() -> None:
     bare.load_state_dict({key: value for key, value in model.state_dict().items() if not key.startswith("aux")})
     x = torch.randn(4, 1, 16, 16)
     assert torch.equal(bare(x), model(x).logits)
+
+
+def test_the_heads_learn_with_it() -> None:
+    torch.manual_seed(0)
+    y = torch.arange(32) % 2
+    x = torch.randn(32, 1, 16, 16) + y[:, None, None, None]
+    model = GoogLeNet(inputs=(1, 16, 16), outputs=2)
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    trainer = Trainer(model, Classification.multiclass(2), optimizer=torch.optim.Adam(model.parameters(), lr=1e-3))
+    history = trainer.fit([Batch(x, y)], [Batch(x, y)], epochs=4)
+    assert all(not torch.equal(value, before[key]) for key, value in model.named_parameters() if "fc" in key)
+    assert history[-1]["loss/train"] < 0.6 * history[0]["loss/train"]
