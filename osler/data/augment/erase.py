@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from osler.data.augment.augmentation import Augmentation, in_pieces, on_device, restored, uniform
+from osler.data.augment.augmentation import Augmentation, in_pieces, on_device, restored, uniform, where
 from osler.data.augment.augmentation import numbers as as_numbers
 from osler.data.augment.options import interval, number, one_of, whole
 
@@ -103,15 +103,16 @@ def boxes(corners: Tensor, height: int, width: int) -> Tensor:
 def filled(images: Tensor, hidden: Tensor, fill: Fill, generator: Generator) -> Tensor:
     """The pictures with something else where they are hidden."""
     if fill == "zeros":
-        return in_pieces(lambda some, where: some.masked_fill(where, 0), images, hidden)
+        return in_pieces(lambda some, there: where(there, torch.zeros_like(some[:1]), some), images, hidden)
     chance = on_device(generator, images.device)
 
-    def change(some: Tensor, where: Tensor) -> Tensor:
+    def change(some: Tensor, there: Tensor) -> Tensor:
         values = as_numbers(some)
-        std, mean = torch.std_mean(values, dim=(2, 3), correction=0, keepdim=True)
-        if fill == "noise":
-            noise = torch.randn(values.shape, generator=chance, device=values.device, dtype=values.dtype)
-            return torch.where(where, restored(noise.mul_(std).add_(mean), some), some)
-        return torch.where(where, restored(mean, some), some)
+        mean = values.mean((2, 3), keepdim=True)
+        if fill == "mean":
+            return where(there, restored(mean, some), some)
+        std = (values - mean).square_().mean((2, 3), keepdim=True).sqrt_()
+        noise = torch.randn(values.shape, generator=chance, device=values.device, dtype=values.dtype)
+        return where(there, restored(noise.mul_(std).add_(mean), some), some)
 
     return in_pieces(change, images, hidden)

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from osler.data.augment.augmentation import check_pictures, in_pieces, numbers, restored, uniform
+from osler.data.augment.augmentation import check_pictures, in_pieces, numbers, restored, uniform, where
 from osler.data.augment.erase import boxes
 from osler.data.augment.options import number
 from osler.errors import InputError
@@ -65,7 +65,7 @@ class Mixup(Mixing):
             values = numbers(some)
             return restored(torch.lerp(numbers(others), values, share[:, None, None, None].to(values)), some)
 
-        return in_pieces(blended, images, images[partner], share), _mixed(targets, partner, share)
+        return in_pieces(blended, images, _picked(images, partner), share), _mixed(targets, partner, share)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class CutMix(Mixing):
         corner = (uniform((0, 1), (n, 2), generator, device) * sides).floor() - (size / 2).floor()
         pasted = boxes(torch.cat([corner, corner + size], dim=1), height, width)
         left = 1 - pasted.float().mean((1, 2, 3))
-        mixed = in_pieces(lambda some, others, where: torch.where(where, others, some), images, images[partner], pasted)
+        mixed = in_pieces(
+            lambda some, others, there: where(there, others, some), images, _picked(images, partner), pasted
+        )
         return mixed, _mixed(targets, partner, left)
 
 
@@ -130,6 +132,10 @@ def _beta(alpha: float, images: Tensor, generator: Generator) -> Tensor:
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     drawn = np.random.default_rng(seed).beta(alpha, alpha, len(images))
     return torch.from_numpy(drawn).float().to(images.device)
+
+
+def _picked(images: Tensor, places: Tensor) -> Tensor:
+    return images.index_select(0, places)  # whole pictures at once, where indexing goes from number to number
 
 
 def _partners(images: Tensor, generator: Generator) -> Tensor:

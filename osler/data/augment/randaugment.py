@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from osler.data.augment.affine import inverse, sampling, slanted, turned
-from osler.data.augment.augmentation import VOID, Augmentation, check_masks, in_pieces, numbers, restored
+from osler.data.augment.augmentation import VOID, Augmentation, check_masks, in_pieces, numbers, restored, where
 from osler.data.augment.colour import coloured
 from osler.data.augment.options import whole
 from osler.errors import InputError
@@ -69,32 +69,35 @@ class RandAugment(Augmentation):
             # Where the generator is: no waiting for the device that the pictures are on.
             drawn = torch.randint(len(CHANGES), (len(images),), generator=generator, device=generator.device)
             signs = torch.randint(2, (len(images),), generator=generator, device=generator.device) * 2 - 1
-            before, result = result, result.clone()
+            parts, places = [], []
             for names, change in self._groups().items():
                 first = CHANGES.index(names[0])
                 rows = ((drawn >= first) & (drawn < first + len(names))).nonzero()[:, 0]
                 if len(rows) == 0:
                     continue
-                kind, sign = ((part[rows]).to(images.device) for part in (drawn - first, signs))
-                rows = rows.to(images.device)
+                kind, sign, rows = (part.to(images.device) for part in ((drawn - first)[rows], signs[rows], rows))
+                some = result.index_select(0, rows)
                 if names == MOVES:
                     move = sampling(self._sources(kind, sign, images), "zeros")
-                    result[rows] = move(before[rows], None)
+                    parts.append(move(some, None))
                     if masks is not None:
                         masks = masks.index_copy(0, rows, move(masks[rows], void))
                 else:
-                    result[rows] = change(before[rows], kind, sign)
+                    parts.append(change(some, kind, sign))
+                places.append(rows)
+            result = torch.cat(parts).index_select(0, torch.cat(places).argsort())
         return (result / 255).to(images.dtype) if images.is_floating_point() else result, masks
 
     def _groups(self) -> dict[tuple[str, ...], Callable[[Tensor, Tensor, Tensor], Tensor]]:
         """Changes that are made together, of (pictures, which of the group, to which side)."""
         level = self.strength / STRONGEST
         return {
-            MOVES: lambda images, kind, sign: images,  # by `_sources`
+            ("identity",): lambda images, *_: images,
+            MOVES: lambda images, *_: images,  # by `_sources`, for masks too
             COLOURS: self._colours,
             ("autocontrast",): lambda images, *_: in_pieces(autocontrast, images),
             ("equalize",): lambda images, *_: in_pieces(equalized, images),
-            ("solarize",): lambda images, *_: torch.where(images >= 255 * (1 - level), 255 - images, images),
+            ("solarize",): lambda images, *_: where(images >= 255 * (1 - level), 255 - images, images),
             ("posterize",): lambda images, *_: images & (256 - 2 ** round(4 * level)),
             ("sharpness",): lambda images, _, sign: in_pieces(sharpened, images, 1 + 0.9 * level * sign),
         }
