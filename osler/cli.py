@@ -394,6 +394,7 @@ def show(
     words: Annotated[list[str], typer.Argument(metavar="[KIND] NAME", help="relu, adam, huber, loss perceptron …")],
     kind: Annotated[str | None, typer.Option(help="if the name is one of several kinds")] = None,
     svg: Annotated[Path | None, typer.Option(help="draw it in this file")] = None,
+    source: Annotated[str | None, typer.Option(help="of an augmentation: pictures to draw instead of digits")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="as it is with this option: --set delta=3")
     ] = None,
@@ -405,12 +406,18 @@ def show(
     """
     from osler.show import asked, only, page, picture, plot, record, several
 
-    entries, options = asked(words, kind), assignments(settings or [])
+    options = assignments(settings or [])
+    if source is not None and svg is None:
+        raise InputError("--source has the pictures of a drawing: say --svg FILE too")
+    if [word.lower() for word in words] in (["augment"], ["augmentations"]):
+        _show_augmentations(svg, source, options, as_json)
+        return
+    entries = asked(words, kind)
     if options or svg is not None:
         entries = [only(entries)]
     plots = [plot(entry, options) for entry in entries]
     if svg is not None:
-        svg.write_text(picture(entries[0], plots[0], options), encoding="utf-8")
+        svg.write_text(picture(entries[0], plots[0], options, source), encoding="utf-8")
     if as_json:
         print_json({"entries": [record(entry, drawn) for entry, drawn in zip(entries, plots, strict=True)]})
         return
@@ -419,6 +426,21 @@ def show(
     if len(entries) > 1:
         typer.echo(several(entries))
     if svg is not None:
+        typer.echo(f"drawn in {svg}")
+
+
+def _show_augmentations(svg: Path | None, source: str | None, options: dict[str, Any], as_json: bool) -> None:
+    """All of them with their options, and each beside the pictures before."""
+    from osler.show import listing, record
+    from osler.show.augment import sheet, table
+
+    if options:
+        raise InputError(f"{', '.join(options)} is of one augmentation: say which, like osler show augment rotation")
+    entries = listing("augmentations")
+    if svg is not None:
+        svg.write_text(sheet(source, [entry.name for entry in entries], {}), encoding="utf-8")
+    print_json({"entries": [record(entry, None) for entry in entries]}) if as_json else print_text(table(entries))
+    if svg is not None and not as_json:
         typer.echo(f"drawn in {svg}")
 
 

@@ -19,6 +19,7 @@ KINDS = {
     "metric": ("metrics", "osler.metrics.metrics", "METRICS"),
     "penalty": ("penalties", "osler.nn.penalties", "PENALTIES"),
     "model": ("models", "osler.models", "MODELS"),
+    "augmentation": ("augmentations", "osler.data.augment", "AUGMENTATIONS"),
     "dataset": ("datasets", "osler.data.examples", "EXAMPLES"),
 }
 
@@ -93,4 +94,5 @@ def _command(kind: str, name: str) -> str:
 
 def _kind(word: str) -> str | None:
     wanted = plain(word).replace("_", "")
+    wanted = "augmentation" if wanted == "augment" else wanted  # as recipes call it
     return next((one for one, (many, *_) in KINDS.items() if wanted in (one, many)), None)

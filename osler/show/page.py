@@ -86,6 +86,7 @@ def _python(entry: Entry) -> str:
         "schedule": f"osler.schedule({name}, optimizer, steps=1000)",
         "penalty": f"osler.nn.PENALTIES.create({name}{option})",
         "model": f"osler.model({name}, inputs={PICTURES[0]}, outputs={PICTURES[1]})",
+        "augmentation": f"osler.train(photos, augment=[{name}])",
         "dataset": f"osler.train({name})",
     }.get(entry.kind, "")
 

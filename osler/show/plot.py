@@ -24,7 +24,7 @@ def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
     """
     registry(entry.kind).check_options(entry.name, options)
     if entry.kind not in DRAWN:
-        if options and entry.kind != "model":
+        if options and entry.kind not in ("model", "augmentation"):
             raise InputError(f"a {entry.kind} is not drawn, so there is nothing that {', '.join(options)} would change")
         return None
     from osler.show.curves import activation, loss
@@ -44,15 +44,23 @@ def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
         raise InputError(f"{entry.kind} {entry.name!r} cannot be drawn with {given}: {error}") from error
 
 
-def picture(entry: Entry, drawn: Plot | None, options: Mapping[str, Any]) -> str:
-    """The same as an SVG picture; InputError for an entry that has none."""
+def picture(entry: Entry, drawn: Plot | None, options: Mapping[str, Any], source: str | None = None) -> str:
+    """The same as an SVG picture, of an augmentation on pictures of a `source`; InputError for what has none."""
+    if source is not None and entry.kind != "augmentation":
+        raise InputError(
+            f"--source has pictures for an augmentation, but {entry.name!r} is a {entry.kind}: leave it out"
+        )
     if drawn is not None:
         from osler.show.figures import svg
 
         return svg(titled(entry, options), entry.kind, drawn)
     if entry.kind == "model":
         return layers(entry.name, options).svg()
-    raise InputError(f"a {entry.kind} has no picture; there is one of {', '.join(DRAWN)} and model")
+    if entry.kind == "augmentation":
+        from osler.show.augment import sheet
+
+        return sheet(source, [entry.name], options)
+    raise InputError(f"a {entry.kind} has no picture; there is one of {', '.join(DRAWN)}, model and augmentation")
 
 
 def layers(name: str, options: Mapping[str, Any]) -> Drawing:

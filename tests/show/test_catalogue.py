@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from osler.data.augment import AUGMENTATIONS
 from osler.data.examples import EXAMPLES
 from osler.errors import InputError
 from osler.metrics import METRICS
@@ -14,7 +15,7 @@ from osler.optim import OPTIMIZERS, SCHEDULES
 from osler.show import catalogue
 from osler.show.catalogue import KINDS, asked, known_kind, listing, names, only, registry, several
 
-TABLES = [ACTIVATIONS, LOSSES, OPTIMIZERS, INITIALIZERS, SCHEDULES, METRICS, PENALTIES, MODELS, EXAMPLES]
+TABLES = [ACTIVATIONS, LOSSES, OPTIMIZERS, INITIALIZERS, SCHEDULES, METRICS, PENALTIES, MODELS, AUGMENTATIONS, EXAMPLES]
 
 
 def found(*words, kind=None):
