@@ -87,7 +87,7 @@ def maximise(
     inputs: tuple[int, ...],
     *,
     steps: int = 200,
-    rate: float = 0.05,
+    rate: float = 0.02,
     jitter: int = 2,
     smooth: float = 0.1,
     bounds: tuple[Any, Any] | None = None,
@@ -134,9 +134,9 @@ def dream(
     smallest of the `octaves`, each `ratio` times larger than the one before, and adds what it dreamt to the next;
     octaves below 8 pixels, and those at which the network cannot reach the layer, are left out (`sizes` tells which
     were not). A step goes `rate` times the range of pixels along the gradient, divided by its mean size, after the
-    picture was rolled by up to `jitter` pixels. `smooth`: how much of a step goes against the total variation.
-    `bounds`: the lowest and the highest value of a pixel, numbers or tensors that fit the picture; default none, and a
-    range of 4 deviations.
+    picture was rolled by up to `jitter` pixels (at most a sixteenth of its side). `smooth`: how much of a step goes
+    against the total variation. `bounds`: the lowest and the highest value of a pixel, numbers or tensors that fit the
+    picture; default none, and a range of 4 deviations.
 
     Raises InputError for an unknown layer, channel or unit. Source: Mordvintsev et al., Inceptionism (2015).
 
@@ -203,7 +203,8 @@ def _ascended(
     high: Tensor | None,
 ) -> Tensor:
     axes = tuple(range(2, image.dim()))
-    for _ in range(steps):
+    jitter = min(jitter, min(image.shape[2:], default=0) // 16)  # a small picture must not be smeared
+    for i in range(steps):
         shift = torch.randint(-jitter, jitter + 1, (len(axes),)).tolist()
         rolled = image.roll(shift, axes) if axes else image
         rolled = rolled.detach().requires_grad_()
@@ -212,7 +213,7 @@ def _ascended(
         if smooth and axes:
             [rough] = torch.autograd.grad(_variation(rolled), [rolled])
             step = step - smooth * rough / (rough.abs().mean() + 1e-12)
-        moved = rolled.detach() + rate * step
+        moved = rolled.detach() + rate * (1 - i / steps) * step  # ever smaller steps settle
         image = moved.roll([-s for s in shift], axes) if axes else moved
         if low is not None and high is not None:
             image = torch.minimum(torch.maximum(image, low), high)
