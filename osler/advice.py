@@ -71,6 +71,8 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
         choose("model", lambda: _model(facts, hurried))
         choose("initialization", lambda: _initialization(recipe))
     choose("scale", lambda: _scale(facts))
+    if facts.kind == "images" and recipe.scale:
+        choose("pixels", lambda: ("data", "channels to mean 0 and deviation 1 in the training part"))
     choose("loss", lambda: _loss(recipe, facts))
     if facts.task.kind != "regression":
         choose("class_weights", lambda: ("none", "every sample counts the same"))
@@ -82,7 +84,7 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     choose("optimizer", lambda: _optimizer(recipe, facts, hurried))
     choose("schedule", lambda: _schedule(recipe))
     # Not advised, but shown when asked for.
-    for field in ("penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging", "goal"):
+    for field in ("weights", "penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging", "goal"):
         if getattr(recipe, field) is not None:
             choose(field, lambda: (None, ""))
     choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))
@@ -178,6 +180,8 @@ def _descent(recipe: Recipe) -> str:
 def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if recipe.goal:
         return 40, "at most: cycles of 1, 3, 9, 27 epochs, as few as the goal takes"
+    if facts.kind == "images" and recipe.weights:
+        return 12 if facts.rows < 4000 else 4, "weights that were learned before need few passes more"
     if facts.kind == "images":
         epochs = 6 if facts.rows >= MANY_PICTURES else 20 if facts.rows >= 4000 else 40
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
@@ -191,6 +195,9 @@ def _optimizer(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]
         return Named.model_validate({"name": "sgd", "lr": 1.0}), "Rosenblatt's rule: step by the whole mistake"
     lr, decay = HURRIED if hurried else RATES.get(recipe.model.name if recipe.model else "", (1e-3, 1e-2))
     why = "Adam is a safe default; weight decay keeps weights small"
+    if recipe.weights:
+        lr, decay = (3e-3, 1e-2) if recipe.freeze and not recipe.unfreeze else (2e-4, 1e-2)
+        why = "Adam is a safe default; small steps keep what was learned before" if lr < 1e-3 else why
     if _is(recipe, "mlp") and facts.rows < 2000:
         decay, why = 0.2, "Adam is a safe default; strong weight decay, for there are few rows"
     return Named.model_validate({"name": "adamw", "lr": lr, "weight_decay": decay}), why
@@ -206,7 +213,7 @@ def _schedule(recipe: Recipe) -> tuple[Named, str]:
 def _augment(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[list[Named], str]:
     if hurried:
         return [], "a goal: no time lost on harder pictures"
-    if not _is(recipe, "convnet", "lenet5"):
+    if not recipe.weights and not _is(recipe, "convnet", "lenet5"):
         return [], "for convolutional networks only"
     channels, height, width = facts.shape
     if min(height, width) < 16:

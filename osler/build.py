@@ -21,7 +21,6 @@ from osler.errors import InputError, unknown_name
 from osler.folder import CHECKPOINTS
 from osler.metrics import METRICS
 from osler.models import MODELS
-from osler.models.weights import architecture_of, backbone, load_weights, read_weights
 from osler.nn.classification_losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -50,6 +49,7 @@ from osler.training.engine import Engine
 from osler.training.learning_rate_range import RangeTest, find_learning_rate
 from osler.training.sharded import shard
 from osler.training.trainer import Trainer
+from osler.weights import architecture_of, backbone, load_weights, read_weights
 
 if TYPE_CHECKING:
     from rich.console import Console

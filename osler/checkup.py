@@ -56,7 +56,7 @@ class Checkup(Callback):
         return diagnosis
 
 
-def loss_of(objective: Supervised, network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+def loss_of(objective: Supervised, network: nn.Module) -> Callable[[Any, Tensor], Tensor]:
     """The loss that is followed downhill, as a function of predictions and targets.
 
     A penalty on activities is left out, which only a pass that it has watched can give.
@@ -64,8 +64,8 @@ def loss_of(objective: Supervised, network: nn.Module) -> Callable[[Tensor, Tens
     penalty: Any = objective.penalty
     on_weights = isinstance(penalty, Penalty) and type(penalty).watch is Penalty.watch
 
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        value: Tensor = objective.criterion.to(outputs.device)(outputs, objective.targets(targets, outputs))
+    def loss(outputs: Any, targets: Tensor) -> Tensor:
+        value = objective.loss(outputs, targets)
         return value + penalty(network) if on_weights else value
 
     return loss

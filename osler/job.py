@@ -33,8 +33,10 @@ from osler.build import (
     learning_batches,
     plain_batches,
     range_test,
+    start_from_weights,
     with_engine,
     with_known_names,
+    with_weights,
 )
 from osler.checkup import Checkup
 from osler.data.batches import Dataset
@@ -58,6 +60,7 @@ from osler.training.distributed import joined, local_count, processes_on, restar
 from osler.training.learning_rate_range import RangeTest
 from osler.training.sharded import is_sharded, whole_weights, with_shards
 
+PUBLISHED_SIZE = 224  # of pictures whose sizes differ, for weights that were learned at that size
 UNFINISHED = ("training", "terminated", "interrupted")
 
 
@@ -96,7 +99,7 @@ def train(
     source = the_recipe.source if source is None else source
     if source is None:
         raise InputError("nothing to train on: give a source (a data set's name, a file, a folder, arrays)")
-    the_recipe = with_known_names(the_recipe)
+    the_recipe = with_weights(with_known_names(the_recipe), own is not None)
     with joined(alone_too=_sharding(the_recipe)):
         together = processes_on(torch.device("cpu"))
         if find_lr and together.count > 1:
@@ -215,13 +218,15 @@ def _train(
     started = time.perf_counter()
     together = processes_on(torch.device("cpu"))
     mine = {"rank": together.rank, "processes": together.count}
-    found = open_source(source, recipe.target, recipe.image_size)
+    found = open_source(source, recipe.target, recipe.image_size, usual_size=PUBLISHED_SIZE if recipe.weights else None)
     if recipe.source and Path(recipe.source).expanduser().exists():
         recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
     notes = list(found.notes)
     scale = own is None if recipe.scale is None else recipe.scale
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
     data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, cache=cache, **columns)  # type: ignore[arg-type]
+    if recipe.pixels not in (None, "data"):
+        data = data.as_published(recipe.pixels)
     if recipe.augment and found.kind != "images":
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
@@ -242,6 +247,8 @@ def _train(
     with threads(recipe.threads):
         torch.manual_seed(recipe.seed)
         network = build_model(recipe, data.preprocess) if own is None else own
+        if begun is None and (loaded := start_from_weights(recipe, network, data.preprocess)):
+            telling.note(loaded)
         objective = build_objective(recipe, data.preprocess)
         table = _layer_table(network, data)
         objective.penalty = penalty = build_penalty(recipe)

@@ -95,6 +95,10 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights, order of batches and dropout")
 
     model: Named | None = Field(None, description="network and its options")
+    weights: str | None = Field(None, description="file of published weights, or their name, to begin with")
+    pixels: str | None = Field(
+        None, description="how pictures are scaled: data (by the training part), imagenet or caffe (as published)"
+    )
     initialization: Named | None = Field(
         None, description="of the weights; 'default' leaves them as the model made them"
     )
@@ -116,7 +120,9 @@ class Recipe(BaseModel):
         None, description="samples a step: 1 is stochastic, all is batch gradient descent, in between mini-batch"
     )
     patience: int | None = Field(None, ge=0, description="epochs without a better validation loss; 0: never stop early")
-    freeze: Names | None = Field(None, description="modules that keep their weights, by name or pattern (backbone*)")
+    freeze: Names | None = Field(
+        None, description="modules that keep their weights, by name or pattern; backbone: all but the head"
+    )
     unfreeze: UnfreezeSettings | None = Field(None, description="when frozen modules begin to learn, if ever")
     averaging: Named | None = Field(None, description="of the weights, for validation and the end: ema or swa")
     tensorboard: bool | None = Field(None, description="write curves for TensorBoard into the run folder")

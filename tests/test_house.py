@@ -29,13 +29,15 @@ MAY_IMPORT = {
     "report": WORDS,
     "yamltext": set(),
     "recipe": WORDS | {"yamltext"},
+    "weights": WORDS | {"models"},
     "remedies": WORDS | {"recipe"},
     "folder": WORDS,
     "shelltext": WORDS | {"folder", "yamltext"},
     "names": WORDS | {"nn", "optim", "metrics", "models"},
     "advice": WORDS | {"recipe", "metrics"},
     "evaluation": WORDS | {"data", "objectives", "training"},
-    "build": WORDS | {"recipe", "folder", "nn", "optim", "metrics", "models", "data", "objectives", "training"},
+    "build": WORDS
+    | {"recipe", "folder", "nn", "optim", "metrics", "models", "data", "objectives", "training", "weights"},
     "drawing": WORDS | {"folder", "models", "nn", "report"},
 }
 # Where the parts meet.

@@ -107,7 +107,10 @@ class Survey:
 
 
 def survey_images(
-    paths: Sequence[Path], size: int | tuple[int, int] | None = None, channels: int | None = None
+    paths: Sequence[Path],
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    usual: int = SIZE,
 ) -> Survey:
     """Reads the headers of the files that `read_images` would read. Raises InputError if there is no picture."""
     notes: list[str] = []
@@ -117,7 +120,7 @@ def survey_images(
     found = [(path, h) for path, h in zip(paths, headers, strict=True) if isinstance(h, Header)]
     if not found:
         raise _none_left(left_out)
-    height, width = _common_size([h for _, h in found], size, notes)
+    height, width = _common_size([h for _, h in found], size, usual, notes)
     if channels is None:
         channels = 1 if all(h.grey for _, h in found) else 3
     return Survey(paths, [path for path, _ in found], (channels, height, width), left_out, notes)
@@ -193,7 +196,11 @@ class ImageFolder:
 
     @classmethod
     def open(
-        cls, folder: str | Path, size: int | tuple[int, int] | None = None, channels: int | None = None
+        cls,
+        folder: str | Path,
+        size: int | tuple[int, int] | None = None,
+        channels: int | None = None,
+        usual: int = SIZE,
     ) -> ImageFolder:
         """Raises InputError if there are no pictures."""
         root = Path(folder)
@@ -202,7 +209,7 @@ class ImageFolder:
         files = [(part, name, path) for part, there in found.items() for name, paths in there.items() for path in paths]
         if not files:
             raise InputError(f"{root} has no pictures in class folders; put each into a folder named after its class")
-        survey = survey_images([path for *_, path in files], size, channels)
+        survey = survey_images([path for *_, path in files], size, channels, usual)
         return cls(root, places, {part: [*map(_shown, there)] for part, there in found.items()}, files, survey)
 
     def read(self, limit_bytes: int) -> Source:
@@ -282,11 +289,13 @@ def to_png_base64(image: Tensor) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _common_size(headers: list[Header], size: int | tuple[int, int] | None, notes: list[str]) -> tuple[int, int]:
-    """The (height, width) that all pictures get; a note if any has to be resized."""
+def _common_size(
+    headers: list[Header], size: int | tuple[int, int] | None, usual: int, notes: list[str]
+) -> tuple[int, int]:
+    """The (height, width) that all pictures get, `usual` squared where they differ; a note if any has to be resized."""
     own = {(h.height, h.width) for h in headers}
     if size is None:
-        height, width = next(iter(own)) if len(own) == 1 and max(max(own)) <= LARGEST else (SIZE, SIZE)
+        height, width = next(iter(own)) if len(own) == 1 and max(max(own)) <= LARGEST else (usual, usual)
     else:
         height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 1:

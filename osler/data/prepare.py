@@ -12,7 +12,7 @@ import numpy as np
 from osler.data.batches import Dataset
 from osler.data.holdout import class_indices, hold_out
 from osler.data.parts import LookedUp, Part, Source
-from osler.data.preprocess import Preprocess
+from osler.data.preprocess import ImageEncoder, Preprocess
 from osler.data.rowfiles import Cache, StreamedDataset
 from osler.data.targets import TargetEncoder
 from osler.data.task import infer_task
@@ -73,6 +73,13 @@ class Prepared:
         """The part where it is in memory; else so many of its samples, from all over it."""
         part = self.parts[name]
         return part.sample(count) if isinstance(part, StreamedDataset) else part
+
+    def as_published(self, pixels: str) -> Prepared:
+        """The same data, pictures scaled as those that published weights were learned from."""
+        inputs = self.preprocess.inputs
+        if not isinstance(inputs, ImageEncoder):
+            raise InputError(f"pixels={pixels} is for pictures, but this source is of kind {self.preprocess.kind!r}")
+        return replace(self, preprocess=replace(self.preprocess, inputs=inputs.as_published(pixels)))
 
     def close(self) -> None:
         """Removes what was encoded to disk."""

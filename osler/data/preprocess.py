@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from osler.data.batches import Dataset
 from osler.data.parts import Part, SourceKind
+from osler.data.pixels import scaler_of
 from osler.data.scaling import Standardizer
 from osler.data.table import TableEncoder
 from osler.data.targets import TargetEncoder
@@ -42,6 +43,16 @@ class ImageEncoder:
         mean = shares @ values
         std = np.sqrt(((values - mean[:, None]) ** 2 * shares).sum(axis=1))
         return cls(shape, Standardizer(mean[:, None, None], np.where(std > 0, std, 1.0)[:, None, None]))
+
+    def as_published(self, pixels: str) -> ImageEncoder:
+        """The same pictures, scaled as those that published weights were learned from. Raises unless they have RGB."""
+        scaler = scaler_of(pixels)
+        if self.shape[0] != 3:
+            raise InputError(
+                f"pixels={pixels} is for pictures in colour, but these have {self.shape[0]} channel"
+                f"{'' if self.shape[0] == 1 else 's'}: say pixels=data, for networks made for them"
+            )
+        return replace(self, scaler=scaler)
 
     def encode(self, images: Tensor, notes: list[str] | None) -> Tensor:
         if tuple(images.shape[1:]) != self.shape:

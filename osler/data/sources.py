@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 
 def open_source(
-    source: object, target: Target = None, image_size: int | None = None, limit_bytes: int | None = None
+    source: object,
+    target: Target = None,
+    image_size: int | None = None,
+    limit_bytes: int | None = None,
+    *,
+    usual_size: int | None = None,
 ) -> Source | LargeTable | LargeImages:
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
     `source`: the name of an embedded data set; a CSV, TSV or Parquet file; a folder of tables, of idx files or with one
     folder of pictures per class; a DataFrame; or a pair (inputs, targets) of arrays, tensors or DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures of a folder are brought.
+    `usual_size`: what they are brought to where that is None and their sizes differ.
     `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.
     Raises InputError for whatever cannot be read, with the file and the cure.
     """
@@ -44,7 +50,7 @@ def open_source(
     if path is None:
         return _embedded(str(source), target)
     if path.is_dir():
-        return _folder(path, target, image_size, limit_bytes)
+        return _folder(path, target, image_size, usual_size, limit_bytes)
     if needed_bytes(path) > limit_bytes:
         return large_table(str(path), {"all": [path]}, target, notes)
     return table_source(str(path), {"all": read_table(path, notes, target_names(target))}, target, notes)
@@ -78,10 +84,10 @@ def _embedded(name: str, target: Target) -> Source:
 
 
 def _folder(
-    folder: Path, target: Target, image_size: int | None, limit_bytes: int
+    folder: Path, target: Target, image_size: int | None, usual_size: int | None, limit_bytes: int
 ) -> Source | LargeTable | LargeImages:
     from osler.data.idx import find_idx, read_idx_folder
-    from osler.data.images import ImageFolder
+    from osler.data.images import SIZE, ImageFolder
     from osler.data.streamimages import LargeImages
 
     notes: list[str] = []
@@ -94,7 +100,7 @@ def _folder(
     if find_idx(folder):
         parts = read_idx_folder(folder, notes, limit_bytes=memory_limit())
         return Source("images", str(folder), parts, [f"{folder.name}: idx files of images and labels", *notes])
-    pictures = ImageFolder.open(folder, image_size)
+    pictures = ImageFolder.open(folder, image_size, usual=usual_size or SIZE)
     if pictures.survey.bytes > limit_bytes:
         return LargeImages(pictures, [f"{folder.name} is {LARGER}"])
     return pictures.read(limit_bytes)

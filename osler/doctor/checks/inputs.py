@@ -67,6 +67,9 @@ def _scale(trace: Trace) -> Iterator[Finding]:
     # Bounded inputs of a few rows are no matter for a scale; a normalisation at the start mends it.
     if not told or v.std == 0:
         return
+    own = [p.trainable for p in trace.parameters if p.module == found.first_layer]
+    if own and not any(own) and any(p.trainable for p in trace.parameters):
+        return  # frozen: it has learned from inputs of this scale
     mended = found.normalised or learned_well(trace)
     yield finding(
         "unscaled-input",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,7 +59,9 @@ def read_weights(path: str | Path) -> Weights:
     if suffix not in PICKLES:
         raise InputError(f"{path}: weights are .safetensors, .npz or one of {', '.join(PICKLES)}, not {suffix!r}")
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of another kind, which are refused or read all the same
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -90,7 +93,7 @@ def _bare(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _caffe(path: Path) -> Weights:
     """SqueezeNet's layers by torchvision's names; the first takes RGB, not BGR, as everything here does."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             given = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not readable as arrays ({error})") from None
