@@ -16,6 +16,7 @@ MOST = 4096  # rows that statistics need
 MOST_CLASSES = 1000
 WIDE = 2048  # more features than a table has
 SOME = 256  # features that are looked at in wide inputs
+GAP = 0.05  # in deviations: values drawn from one distribution and cut in two lie closer at the cut
 EXACT = 2e-3  # how far "exactly standardised" may be off
 
 
@@ -159,6 +160,8 @@ def _find_copies(found: Inputs, x: Tensor, std: Tensor, varies: Tensor, target: 
         means = (hot.T @ z) / counts[:, None]
         between = (counts[:, None] * means**2).sum(0) / counts.sum()
         explained, limit = between, 0.995
+        if hot.shape[1] == 2 and len(z) >= 200:
+            explained = torch.where(_apart(z, hot[:, 0] > 0), 1.0, explained)
     else:
         y = next(leaves(target))
         if y.reshape(len(y), -1).shape[1] != 1 or not y.is_floating_point():
@@ -173,6 +176,13 @@ def _find_copies(found: Inputs, x: Tensor, std: Tensor, varies: Tensor, target: 
     if 0 < len(hits) <= max(1, x.shape[1] // 4):
         found.copies_of_target = tuple(hits.tolist())
         found.copy_strength = float(explained.max())
+
+
+def _apart(z: Tensor, first: Tensor) -> Tensor:
+    """Of each standardised feature, whether its values of the two classes lie apart with a gap between them."""
+    a, b = z[first], z[~first]
+    gap = torch.maximum(b.amin(0) - a.amax(0), a.amin(0) - b.amax(0))
+    return gap > GAP
 
 
 def _exact(z: Tensor, y: Tensor, explained: Tensor) -> tuple[int, float]:

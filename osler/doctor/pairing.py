@@ -167,7 +167,7 @@ def _describe(graph: Graph, found: Loss, predicted: Source, rows: int) -> None:
     if not isinstance(source, int):
         return
     found.prediction = source
-    last = graph.through(source, RESHAPING)
+    last = _ending(graph, source)
     op = graph.ops[source]
     found.activation_op = last
     found.activation = last.activation if last is not None else ""
@@ -195,6 +195,16 @@ def _describe(graph: Graph, found: Loss, predicted: Source, rows: int) -> None:
         found.column_sums = float(down.min()), float(down.max())
         if found.activation in ("div", "mul", "exp") and _is_distribution(found):
             found.activation = "softmax"
+
+
+def _ending(graph: Graph, source: Source) -> Op | None:
+    """The operation that a prediction comes from; where heads are put side by side, that which all of them end in."""
+    last = graph.through(source, RESHAPING)
+    if last is not None and last.name in ("cat", "concat", "concatenate", "stack", "hstack"):
+        heads = [graph.through(s, RESHAPING) for s in last.inputs]
+        if heads and len({head.activation if head else "" for head in heads}) == 1:
+            return heads[0]
+    return last
 
 
 def _is_distribution(found: Loss) -> bool:

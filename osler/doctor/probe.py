@@ -111,7 +111,9 @@ class Probe:
         ]
         held = {id(p) for g in optimizer.param_groups for p in g["params"]} if optimizer is not None else None
         small = [p for _, p in self.named if p.is_floating_point() and (held is None or id(p) in held)]
-        self.canaries = sorted(small[:3], key=Tensor.numel)[:1] + sorted(small[-3:], key=Tensor.numel)[:1]
+        self.canaries = sorted(small[:3], key=Tensor.numel)[:1]
+        # The gradient of a last bias may be nothing at all: of differences, say.
+        self.heard = next((p for p in reversed(small) if p.dim() > 1), small[-1] if small else None)
         self.on_cpu = bool(small) and all(p.device.type == "cpu" for p in self.canaries)
         self.pointers: list[int] = []
         self.views: list[Tensor | None] = []
@@ -176,9 +178,9 @@ class Probe:
         me, root = weakref.ref(self), self.root
         if self.told:
             self.passing += self._hooks()
-        for canary in () if self.compiled else self.canaries[-1:]:
-            hook: Any = canary.register_hook
-            self.passing.append(hook(_arrival(me, weakref.ref(canary))))
+        if self.heard is not None and not self.compiled:
+            hook: Any = self.heard.register_hook
+            self.passing.append(hook(_arrival(me, weakref.ref(self.heard))))
         if root is not None:
             self.passing.append(root.register_forward_hook(_calling(me, "_leave"), always_call=True))
         if self.activations:
@@ -452,6 +454,8 @@ def _arrival(probe: weakref.ref[Probe], parameter: weakref.ref[Tensor]) -> Calla
         sample = alive.sample
         sample.backwards += 1
         held = p.grad
+        if held is not None and held.is_sparse:
+            held = held.coalesce().values()
         norm = torch.zeros((), device=p.device) if held is None else held.detach().float().norm()
         sample.stale = norm if sample.stale is None else torch.minimum(sample.stale, norm)
 

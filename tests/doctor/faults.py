@@ -665,6 +665,51 @@ def similarities_of_pairs_without_log_softmax():
     return classify(Pairs(), loss=contrast, data=(x, torch.arange(len(x))), epochs=4)
 
 
+@names("double-sigmoid")
+def heads_that_end_in_sigmoids():
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.heads = nn.ModuleDict({name: dense(8, 16, 1, end=(nn.Sigmoid(),)) for name in ("warm", "loud")})
+
+        def forward(self, x):
+            return torch.cat([head(x) for head in self.heads.values()], dim=1)
+
+    x, y = blobs()
+    tags = torch.stack([y > 1, y % 2 == 0], dim=1).float()
+    return classify(Heads(), loss=F.binary_cross_entropy_with_logits, data=(x, tags))
+
+
+@names("target-leakage")
+def filled_in_after_the_outcome():
+    x = torch.randn(600, 8, generator=seeded())
+    y = (x[:, :3].sum(1) + 0.8 * torch.randn(600, generator=seeded(1)) > 0).long()
+    x[:, 7] = torch.rand(600, generator=seeded(2)) + torch.where(y > 0, 2.0 + 8 * torch.rand(600), 0.0)
+    return classify(dense(8, 32, 2), data=(x, y))
+
+
+@names("missing-zero-grad")
+def never_cleared_where_a_bias_has_no_gradient():
+    class Distance(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = dense(8, 32, 4)
+
+        def forward(self, x):
+            return (self.net(x) - self.net(x.roll(1, 0))).square().sum(1)
+
+    x, y = blobs()
+    model = Distance()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    doctor = osler.Doctor(model, optimizer, F.mse_loss)
+    for rows in torch.arange(600).split(30):
+        loss = F.mse_loss(model(x[rows]), (y[rows] != y[rows].roll(1)).float())
+        loss.backward()
+        optimizer.step()
+        doctor.observe(loss)
+    return [doctor]
+
+
 @names("graph-growth")
 def summed_with_its_past():
     x, y = blobs()

@@ -277,6 +277,8 @@ def _falling(trace: Trace, passes: list[float]) -> float | None:
     held = trace.history.validation.read()
     if len(held) > 1 and held[-1] > 1.02 * min(held):
         return None
+    if len(held) >= 6 and min(held[-2:]) > 0.998 * min(held[:-2]):
+        return None  # it was stopped because that no longer improved
     if not before or not math.isfinite(last) or (passes and passes[-1] > min(passes) * 1.001):
         return None
     return (before - last) / abs(before) / apart
