@@ -43,7 +43,8 @@ INKS = {
 
 def text_table(layers: Sequence[Layer], title: str, inputs: tuple[int, ...]) -> str:
     """The layers as aligned plain text: a line each, and their total."""
-    head = ("layer", "kind", "in", "", "out", "parameters", "arithmetic")
+    worked_out = any(r.arithmetic for r in layers)
+    head = ("layer", "kind", "in", "", "out", "parameters", "arithmetic" if worked_out else "")
     total = ("total", "", "", "", "", _total(layers), "")
     rows = [
         (r.name, r.kind, shape(r.inputs), "→", shape(r.outputs), grouped(r.parameters, " "), r.arithmetic)

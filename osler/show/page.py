@@ -12,7 +12,7 @@ from rich.text import Text
 
 from osler.show.describe import NOTES, Entry, titled
 from osler.show.panels import Plot
-from osler.show.plot import PICTURES, layers
+from osler.show.plot import LARGER, OUTPUTS, SAMPLE, layers
 from osler.show.terminal import beside, draw
 
 WIDTH = 80
@@ -85,7 +85,7 @@ def _python(entry: Entry) -> str:
         "initializer": f"osler.initialize(model, {name}{option})",
         "schedule": f"osler.schedule({name}, optimizer, steps=1000)",
         "penalty": f"osler.nn.PENALTIES.create({name}{option})",
-        "model": f"osler.model({name}, inputs={PICTURES[0]}, outputs={PICTURES[1]})",
+        "model": f"osler.model({name}, inputs={LARGER.get(entry.name, SAMPLE)}, outputs={OUTPUTS})",
         "augmentation": f"osler.train(photos, augment=[{name}])",
         "dataset": f"osler.train({name})",
     }.get(entry.kind, "")
@@ -116,6 +116,13 @@ def _picture(plot: Plot) -> str:
 def _layers(name: str, options: Mapping[str, Any]) -> str:
     network = layers(name, options)
     # The arithmetic doesn't fit beside it.
-    narrow = replace(network, layers=[replace(layer, arithmetic="") for layer in network.layers])
-    cure = f"`osler draw {name} --inputs {','.join(map(str, PICTURES[0]))}` works out every size, for other inputs too."
+    shown = [replace(layer, arithmetic="", name=_short(layer.name)) for layer in network.layers]
+    narrow = replace(network, layers=shown)
+    inputs = ",".join(map(str, LARGER.get(name, SAMPLE)))
+    cure = f"`osler draw {name} --inputs {inputs}` works out every size, for other inputs too."
     return f"{narrow.text()}\n\n{textwrap.fill(cure, WIDTH)}"
+
+
+def _short(name: str) -> str:
+    """A layer's name with the end of it at least, which tells it from its neighbours."""
+    return name if len(name) <= NAMES else "…" + name[-NAMES + 1 :]

@@ -13,7 +13,8 @@ from osler.show.panels import Plot
 if TYPE_CHECKING:
     from osler.drawing import Drawing
 
-PICTURES = (1, 32, 32), 10  # a sample's shape and the outputs of a network that is shown
+SAMPLE, OUTPUTS = (1, 32, 32), 10  # of a network that is shown
+LARGER = {"alexnet": (3, 227, 227), "zfnet": (3, 224, 224), "inception_v3": (3, 299, 299)}  # too deep for so few pixels
 DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer")
 
 
@@ -64,7 +65,7 @@ def picture(entry: Entry, drawn: Plot | None, options: Mapping[str, Any], source
 
 
 def layers(name: str, options: Mapping[str, Any]) -> Drawing:
-    """The layers of a network, for small pictures."""
+    """The layers of a network, for small pictures where it takes them."""
     from osler.drawing import draw
 
-    return draw(name, *PICTURES, dict(options))
+    return draw(name, LARGER.get(name, SAMPLE), OUTPUTS, dict(options))
