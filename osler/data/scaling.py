@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # So many deviations out a network cannot tell numbers apart any more, and larger ones would overflow its sums.
 FAR = 1e6
+TINY = 2.0**-1022
 
 
 def magnitude(values: NDArray[Any], axes: tuple[int, ...] | None = None) -> Doubles:
@@ -56,7 +57,7 @@ class Moments:
             return
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         self.origin = self.origin if self.count else float(values[0])
-        unit = float(magnitude(values)[0])
+        unit = float(magnitude(values)[0]) if values.any() else TINY  # zeros say nothing of the size of what comes
         if unit > self.unit:
             ratio = self.unit / unit
             self._mean, self._squares, self._cubes = (m * ratio**k for k, m in enumerate(self._sums(), 1))

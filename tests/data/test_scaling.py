@@ -82,6 +82,14 @@ def test_moments_in_pieces_are_those_of_the_whole(values: np.ndarray, cuts: list
         assert more.std == pytest.approx(std[0], rel=1e-9)
 
 
+def test_zeros_at_first_do_not_hide_tiny_numbers() -> None:
+    moments = Moments()
+    for piece in ([0.0, 0.0], [1e-200, 0.0]):
+        moments.add(np.array(piece))
+    assert moments.std == pytest.approx(np.std([0, 0, 1, 0]) * 1e-200, rel=1e-9, abs=0)
+    assert moments.mean == pytest.approx(0.25e-200, rel=1e-9, abs=0)
+
+
 def test_moments_keep_small_deviations_from_a_large_mean() -> None:
     values = 1.6e9 + np.random.default_rng(0).normal(size=10_000)
     moments = Moments()

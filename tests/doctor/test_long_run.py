@@ -2,6 +2,8 @@
 
 import gc
 import resource
+from itertools import pairwise
+from statistics import median
 
 import pytest
 import torch
@@ -36,12 +38,13 @@ def test_memory_does_not_grow() -> None:
         doctor.observe(loss)
         if step % 10_000 == 0:
             doctor.validate(loss=loss)
-        if step in (30_000, 100_000):
+        if step % 10_000 == 0 and step > 20_000:
             gc.collect()
             held.append(resident())
             objects.append(len(gc.get_objects()))
-    assert held[1] - held[0] < 2 * 2**20
-    assert objects[1] - objects[0] < 2_000
+    # A leak grows with every step; an allocator that fetches a block, now and then, does not.
+    assert median(b - a for a, b in pairwise(held)) < 64 * 2**10
+    assert objects[-1] - objects[0] < 2_000
     history = doctor.trace.history
     assert history.steps == history.losses.count == 100_000
     assert len(history.losses.read()) <= KEPT + 1
