@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from osler.errors import InputError
 from osler.metrics import default_metrics
 from osler.recipe import Named, Recipe
 from osler.records import Choice, Task
@@ -32,6 +33,8 @@ class Facts:
     shape: tuple[int, ...]  # of one encoded sample
     outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
     own_model: bool = False
+    weights_of: str = ""  # the network whose published weights are given, if it is one of ours
+    pixels: str = "data"  # how that was shown its pictures
     parameters: int = 0  # of the user's own network
     accelerator: str = "cpu"
     cores: int = 1
@@ -68,11 +71,11 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     if facts.own_model:
         choices.append(Choice("model", "your own network", "given"))
     else:
-        choose("model", lambda: _model(facts, hurried))
+        choose("model", lambda: _model(recipe, facts, hurried))
         choose("initialization", lambda: _initialization(recipe))
     choose("scale", lambda: _scale(facts))
     if facts.kind == "images" and recipe.scale:
-        choose("pixels", lambda: ("data", "channels to mean 0 and deviation 1 in the training part"))
+        choose("pixels", lambda: _pixels(facts))
     choose("loss", lambda: _loss(recipe, facts))
     if facts.task.kind != "regression":
         choose("class_weights", lambda: ("none", "every sample counts the same"))
@@ -96,7 +99,17 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     return recipe, choices
 
 
-def _model(facts: Facts, hurried: bool) -> tuple[Named, str]:
+def _pixels(facts: Facts) -> tuple[str, str]:
+    if facts.pixels == "data":
+        return "data", "channels to mean 0 and deviation 1 in the training part"
+    return facts.pixels, "as the weights were learned"
+
+
+def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
+    if recipe.weights:
+        if not facts.weights_of:
+            raise InputError(f"{recipe.weights}: weights of no network that is known here; say which with model=…")
+        return Named(name=facts.weights_of), "the network that these weights are of"
     if facts.kind == "images" and min(facts.shape[1:]) >= 8:
         if hurried:
             small = {"name": "convnet", "width": 16, "depth": 1, "average": False}

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from osler.data.augment import Mix, Mixing, from_names
 from osler.data.batches import Batches, Dataset
+from osler.data.pixels import scaler_of
 from osler.data.preprocess import Preprocess
 from osler.data.rowfiles import StreamedDataset
 from osler.data.stream import StreamedBatches, open_batches
@@ -49,7 +50,7 @@ from osler.training.engine import Engine
 from osler.training.learning_rate_range import RangeTest, find_learning_rate
 from osler.training.sharded import shard
 from osler.training.trainer import Trainer
-from osler.weights import architecture_of, backbone, load_weights, read_weights
+from osler.weights import backbone
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,6 +93,8 @@ def with_known_names(recipe: Recipe) -> Recipe:
     if recipe.metrics is not None:
         known["metrics"] = [METRICS.resolve(metric) for metric in recipe.metrics]
     from_names(named.model_dump() for named in recipe.augment or ())
+    if recipe.pixels not in (None, "data"):
+        scaler_of(recipe.pixels)
     return recipe.model_copy(update=known)
 
 
@@ -103,36 +106,6 @@ def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:
     if recipe.initialization is not None and recipe.initialization.name != "default":
         initialize(model, recipe.initialization.name, **recipe.initialization.options)
     return model
-
-
-def with_weights(recipe: Recipe, own: bool) -> Recipe:
-    """The recipe with the network that its weights are for, and how that was shown its pictures, where it doesn't say.
-
-    Raises InputError for a file that cannot be read, and for weights of a network that is none of ours.
-    """
-    if recipe.weights is None:
-        return recipe
-    weights = read_weights(recipe.weights)
-    known: dict[str, Any] = {"weights": str(Path(weights.where).resolve())}
-    if recipe.pixels is None and not own:
-        known["pixels"] = weights.pixels
-    if not own and (recipe.model is None or not recipe.model.name):
-        name = architecture_of(weights)
-        if name is None:
-            raise InputError(f"{recipe.weights}: the {len(weights.state)} tensors are of no network here: say model=…")
-        known["model"] = Named.model_validate({"name": name, **(recipe.model.options if recipe.model else {})})
-    return recipe.model_copy(update=known)
-
-
-def start_from_weights(recipe: Recipe, model: nn.Module, preprocess: Preprocess) -> str | None:
-    """Puts the recipe's weights into the network, and says what was replaced."""
-    if recipe.weights is None:
-        return None
-    weights = read_weights(recipe.weights)
-    outputs = preprocess.targets.task.outputs
-    new = load_weights(model, weights, outputs)
-    head = f"; new for {outputs} outputs: {', '.join(new)}" if new else ""
-    return f"weights of {Path(weights.where).name}{head}"
 
 
 def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:

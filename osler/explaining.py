@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,15 +237,7 @@ def _with_columns(run: Run, part: Part, explanation: Explanation) -> Explanation
     unread = {c.name for c in run.preprocess.inputs.columns if isinstance(c, Presence)}
     drawn = [c for c in columns if c not in unread and some[c].notna().any()][:CURVES]
     curves = [partial_dependence(predict, some, c) for c in drawn]
-    return Explanation(
-        **{
-            **{name: getattr(explanation, name) for name in Explanation.__dataclass_fields__},
-            "importances": importances,
-            "measure": measure,
-            "dependences": curves,
-            "predicted": predicted,
-        }
-    )
+    return replace(explanation, importances=importances, measure=measure, dependences=curves, predicted=predicted)
 
 
 def dream_run(

@@ -25,7 +25,7 @@ CAVEATS = (
     "A map says what this network used, not what is true of the world, and not what would happen if the world changed.",
     "Methods answer different questions; where they disagree, none of them is “the” reason.",
     "A map that looks convincing proves nothing: an edge detector's does too. That is why weights are randomised here.",
-    "Values are relative to a baseline of 0 after scaling: the mean of the training data.",
+    "Values are relative to a baseline of 0 after scaling: the mean by which the inputs were scaled.",
 )
 
 

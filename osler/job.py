@@ -33,10 +33,8 @@ from osler.build import (
     learning_batches,
     plain_batches,
     range_test,
-    start_from_weights,
     with_engine,
     with_known_names,
-    with_weights,
 )
 from osler.checkup import Checkup
 from osler.data.batches import Dataset
@@ -59,6 +57,7 @@ from osler.training.checkpoint import CheckpointFolder
 from osler.training.distributed import joined, local_count, processes_on, restarted
 from osler.training.learning_rate_range import RangeTest
 from osler.training.sharded import is_sharded, whole_weights, with_shards
+from osler.weights import Weights, architecture_of, load_weights, read_weights
 
 PUBLISHED_SIZE = 224  # of pictures whose sizes differ, for weights that were learned at that size
 UNFINISHED = ("training", "terminated", "interrupted")
@@ -99,7 +98,7 @@ def train(
     source = the_recipe.source if source is None else source
     if source is None:
         raise InputError("nothing to train on: give a source (a data set's name, a file, a folder, arrays)")
-    the_recipe = with_weights(with_known_names(the_recipe), own is not None)
+    the_recipe = with_known_names(the_recipe)
     with joined(alone_too=_sharding(the_recipe)):
         together = processes_on(torch.device("cpu"))
         if find_lr and together.count > 1:
@@ -218,6 +217,9 @@ def _train(
     started = time.perf_counter()
     together = processes_on(torch.device("cpu"))
     mine = {"rank": together.rank, "processes": together.count}
+    published = read_weights(recipe.weights) if recipe.weights and not begun else None  # a checkpoint has newer ones
+    if published is not None:
+        recipe = recipe.model_copy(update={"weights": str(Path(published.where).resolve())})
     found = open_source(source, recipe.target, recipe.image_size, usual_size=PUBLISHED_SIZE if recipe.weights else None)
     if recipe.source and Path(recipe.source).expanduser().exists():
         recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
@@ -225,8 +227,6 @@ def _train(
     scale = own is None if recipe.scale is None else recipe.scale
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
     data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, cache=cache, **columns)  # type: ignore[arg-type]
-    if recipe.pixels not in (None, "data"):
-        data = data.as_published(recipe.pixels)
     if recipe.augment and found.kind != "images":
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
@@ -236,7 +236,9 @@ def _train(
         raise InputError(f"{found.where} has changed since {work} began: training cannot go on with other data")
     telling.data(found.where, notes)
     threads_asked = recipe.threads is not None
-    recipe, choices = advise(recipe, _facts(data, own))
+    recipe, choices = advise(recipe, _facts(data, own, published))
+    if recipe.pixels not in (None, "data"):
+        data = data.as_published(recipe.pixels)
     if begun:
         choices = [Choice(**choice) for choice in begun["choices"]]
     if recipe.class_weights == "balanced":
@@ -247,8 +249,10 @@ def _train(
     with threads(recipe.threads):
         torch.manual_seed(recipe.seed)
         network = build_model(recipe, data.preprocess) if own is None else own
-        if begun is None and (loaded := start_from_weights(recipe, network, data.preprocess)):
-            telling.note(loaded)
+        if published is not None:
+            new = load_weights(network, published, data.task.outputs)
+            head = f"; new, for {data.task.outputs} outputs: {', '.join(new)}" if new else ""
+            telling.note(f"begins with the weights of {Path(published.where).name}{head}")
         objective = build_objective(recipe, data.preprocess)
         table = _layer_table(network, data)
         objective.penalty = penalty = build_penalty(recipe)
@@ -394,7 +398,7 @@ def _stem(source: object) -> str:
     return f"{parent}-{path.stem}" if path.suffix and path.stem in ("train", "data") and parent else path.stem or "run"
 
 
-def _facts(data: Prepared, own: nn.Module | None) -> Facts:
+def _facts(data: Prepared, own: nn.Module | None, weights: Weights | None) -> Facts:
     targets = data.sample("train").targets
     assert targets is not None
     return Facts(
@@ -404,6 +408,8 @@ def _facts(data: Prepared, own: nn.Module | None) -> Facts:
         shape=data.preprocess.shape,
         outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
         own_model=own is not None,
+        weights_of=architecture_of(weights) or "" if weights is not None and own is None else "",
+        pixels="data" if weights is None else weights.pixels,
         parameters=0 if own is None else sum(p.numel() for p in own.parameters()),
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         cores=max(1, (os.cpu_count() or 1) // local_count()),

@@ -11,8 +11,8 @@ from osler.records import Finding
 
 # What belongs to the data, to the task, or to the machine, and is nobody's fault.
 SETTLED = (
-    *("source", "target", "task", "group", "time", "weight", "drop", "image_size", "seed", "metrics", "goal"),
-    *("tensorboard", "engine", "checkpoints", "threads", "device", "on_nonfinite"),
+    *("source", "target", "task", "group", "time", "weight", "drop", "image_size", "weights", "seed", "metrics"),
+    *("goal", "tensorboard", "engine", "checkpoints", "threads", "device", "on_nonfinite"),
 )
 # The settings that an ailment is likeliest to come from, the first suspect first; of the others any may be at fault.
 SIZE = ("optimizer.lr", "optimizer.name", "schedule", "batch_size", "clip_norm", "clip_value")

@@ -23,7 +23,7 @@ from osler.models import MODELS
 
 PICKLES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")
 INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights", "params")  # where checkpoints keep them
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, torch.compile, and loops
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 COUNTERS = "num_batches_tracked"  # which older files lack
 SIDES = ("aux1.", "aux2.", "AuxLogits.")  # heads half-way up, that serve in training only
 SHOWN = 8
@@ -177,7 +177,7 @@ def backbone(model: nn.Module, outputs: int) -> list[str]:
     heads = [name for name, module in model.named_modules() if _units(module) == outputs and not name.startswith(SIDES)]
     if not heads:
         raise InputError(f"{type(model).__name__} has no layer of {outputs} units that could be its head: name modules")
-    return list(_beside(model, heads[-1]))
+    return _beside(model, heads[-1])
 
 
 def _units(module: nn.Module) -> int:

@@ -111,10 +111,10 @@ class Probe:
         ]
         held = {id(p) for g in optimizer.param_groups for p in g["params"]} if optimizer is not None else None
         small = [p for _, p in self.named if p.is_floating_point() and (held is None or id(p) in held)]
-        self.canaries = sorted(small[:3], key=Tensor.numel)[:1]
+        self.canary = min(small[:3], key=Tensor.numel, default=None)
         # The gradient of a last bias may be nothing at all: of differences, say.
         self.heard = next((p for p in reversed(small) if p.dim() > 1), small[-1] if small else None)
-        self.on_cpu = bool(small) and all(p.device.type == "cpu" for p in self.canaries)
+        self.on_cpu = self.canary is not None and self.canary.device.type == "cpu"
         self.pointers: list[int] = []
         self.views: list[Tensor | None] = []
         self.sizes = [min(WATCHED, p.numel()) for _, p in self.named]
@@ -251,8 +251,8 @@ class Probe:
             return
         self._unwatch()
         sample = self.sample
-        if self.on_cpu and self.history.bad is None:
-            gradient = self.canaries[0].grad
+        if self.on_cpu and self.canary is not None and self.history.bad is None:
+            gradient = self.canary.grad
             if gradient is not None and not gradient.is_sparse and not math.isfinite(gradient.sum().item()):
                 self._autopsy()
         if sample is None:

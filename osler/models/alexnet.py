@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from osler.errors import InputError
-from osler.models.blocks import check_dropout, check_pictures
+from osler.models.blocks import check_dropout, check_pictures, dense_layers
 
 SMALLEST = {1: 63, 2: 67}  # by towers: a pixel is left after the last pool
 
@@ -60,15 +60,7 @@ class AlexNet(nn.Module):
             nn.MaxPool2d(3, stride=2),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(6)
-        self.classifier = nn.Sequential(
-            nn.Dropout(check_dropout("alexnet", dropout)),
-            nn.Linear(256 * 6 * 6, 4096),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(4096, 4096),
-            nn.ReLU(),
-            nn.Linear(4096, outputs),
-        )
+        self.classifier = dense_layers(256 * 6 * 6, outputs, check_dropout("alexnet", dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.avgpool(self.features(x)).flatten(1)  # (N, 9216)

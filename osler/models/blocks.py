@@ -37,6 +37,19 @@ def check_dropout(name: str, dropout: float) -> float:
     return dropout
 
 
+def dense_layers(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    """The end of AlexNet and ZFNet: (N, inputs) → 4096 → 4096 → (N, outputs), dropout before both hidden layers."""
+    return nn.Sequential(
+        nn.Dropout(dropout),
+        nn.Linear(inputs, 4096),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(4096, 4096),
+        nn.ReLU(),
+        nn.Linear(4096, outputs),
+    )
+
+
 class ConvNorm(nn.Sequential):
     """Convolution without bias → batch norm → activation (none where it is None); the map keeps its size / stride."""
 

@@ -4,31 +4,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from osler.models.blocks import check_pictures, he
+from osler.models.resnet import Basic
 
 
-class Basic(nn.Module):
-    """Two 3×3 convolutions beside a shortcut: (N, inputs, H, W) → (N, width, H / stride, W / stride)."""
+class Padded(nn.Module):
+    """A shortcut without weights: every second pixel, and zeros for the new channels, half before and half after."""
 
-    def __init__(self, inputs: int, width: int, stride: int):
+    def __init__(self, new: int, stride: int):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.relu2 = nn.ReLU()
-        self.stride, self.new = stride, width - inputs
+        self.new, self.stride = new, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = self.relu1(self.bn1(self.conv1(x)))
-        branch = self.bn2(self.conv2(branch))
-        x = self.relu2(branch + self.shortcut(x))
-        return x
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        """Every second pixel, and zeros for the new channels, half of them before the old ones and half after."""
-        if not self.new:
-            return x
         x = x[:, :, :: self.stride, :: self.stride]
         return F.pad(x, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))
 
@@ -53,8 +39,8 @@ class SmallResNet(nn.Module):
         self.relu = nn.ReLU()
         blocks = (depth - 2) // 6
         self.layer1 = nn.Sequential(*(Basic(16, 16, 1) for _ in range(blocks)))
-        self.layer2 = nn.Sequential(Basic(16, 32, 2), *(Basic(32, 32, 1) for _ in range(blocks - 1)))
-        self.layer3 = nn.Sequential(Basic(32, 64, 2), *(Basic(64, 64, 1) for _ in range(blocks - 1)))
+        self.layer2 = nn.Sequential(Basic(16, 32, 2, Padded(16, 2)), *(Basic(32, 32, 1) for _ in range(blocks - 1)))
+        self.layer3 = nn.Sequential(Basic(32, 64, 2, Padded(32, 2)), *(Basic(64, 64, 1) for _ in range(blocks - 1)))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.linear = nn.Linear(64, outputs)
         for module in self.modules():

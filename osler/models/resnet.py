@@ -6,18 +6,21 @@ from osler.models.blocks import check_pictures, he_by_outputs
 
 
 class Basic(nn.Module):
-    """Two 3×3 convolutions beside a shortcut: (N, inputs, H, W) → (N, width, H / stride, W / stride)."""
+    """Two 3×3 convolutions beside a shortcut: (N, inputs, H, W) → (N, width, H / stride, W / stride).
+
+    `shortcut`: what makes the input fit the output; default a 1×1 convolution where their shapes differ.
+    """
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int):
+    def __init__(self, inputs: int, width: int, stride: int, shortcut: nn.Module | None = None):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = _shortcut(inputs, width, stride)
+        self.downsample = _shortcut(inputs, width, stride) if shortcut is None else shortcut
         self.relu2 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:

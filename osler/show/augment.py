@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +76,8 @@ def table(entries: Sequence[Entry]) -> Text:
 
 
 def _svg(title: str, rows: Sequence[tuple[str, Tensor]]) -> str:
+    from osler.data.images import to_png_base64
+
     width = 2 * EDGE + LABEL + PICTURES * (SIDE + GAP)
     height = HEAD + len(rows) * (SIDE + GAP) + EDGE
     body = [f'<text class="title" x="{EDGE}" y="38">{escaped(title)}</text>']
@@ -88,19 +88,10 @@ def _svg(title: str, rows: Sequence[tuple[str, Tensor]]) -> str:
             left = EDGE + LABEL + j * (SIDE + GAP)
             body.append(
                 f'<image x="{left}" y="{top}" width="{SIDE}" height="{SIDE}" style="image-rendering:pixelated" '
-                f'href="data:image/png;base64,{_png(image)}"/>'
+                f'href="data:image/png;base64,{to_png_base64(image)}"/>'
             )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{escaped(title)}"><style>{STYLE}</style><g class="osler-show">'
         f'<rect class="card" width="{width}" height="{height}" rx="14"/>{"".join(body)}</g></svg>\n'
     )
-
-
-def _png(image: Tensor) -> str:
-    from PIL import Image
-
-    pixels = image.permute(1, 2, 0).contiguous().numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()

@@ -392,6 +392,53 @@ def frozen_backbone():
     return [doctor]
 
 
+def frozen_backbone_of_raw_pixels():
+    """The first layer has learned from inputs of 0 to 255, and its weights are as small as that asks for."""
+    x, y = blobs()
+    x = (x - x.min()) / (x.max() - x.min()) * 255
+    backbone = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
+    with torch.no_grad():
+        backbone[0].weight /= 100
+    backbone.requires_grad_(False)
+    model = nn.Sequential(backbone, nn.Linear(32, 4))
+    optimizer = torch.optim.Adam(model[1].parameters(), lr=1e-2)
+    doctor = osler.Doctor(model, optimizer, F.cross_entropy)
+    doctor.examine(train=(x, y))
+    loop(model, optimizer, F.cross_entropy, x, y, doctor, epochs=20)
+    return [doctor]
+
+
+def a_threshold_on_one_column():
+    """What one column says is a law here: its values are cut in two, with no gap at the cut."""
+    x = torch.randn(600, 8, generator=seeded())
+    y = (x[:, 3] > 0.3).long()
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    doctor = osler.Doctor(model, optimizer, F.cross_entropy)
+    doctor.examine(train=(x, y))
+    loop(model, optimizer, F.cross_entropy, x, y, doctor, epochs=20)
+    return [doctor]
+
+
+def stopped_when_validation_no_longer_improved():
+    x = torch.randn(400, 300, generator=seeded())
+    y = (x[:, :20].sum(1) + 5 * torch.randn(400, generator=seeded(1)) > 0).long()
+    model = nn.Sequential(nn.Linear(300, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    doctor = osler.Doctor(model, optimizer, F.cross_entropy)
+    doctor.examine(train=(x[:200], y[:200]), validation=(x[200:], y[200:]))
+    best, since = float("inf"), 0
+    while since < 2:
+        loop(model, optimizer, F.cross_entropy, x[:200], y[:200], doctor, epochs=1, batch=20)
+        model.eval()
+        with torch.no_grad():
+            value = float(F.cross_entropy(model(x[200:]), y[200:]))
+        model.train()
+        doctor.validate(loss=value)
+        best, since = (value, 0) if value < best - 1e-3 else (best, since + 1)
+    return [doctor]
+
+
 def contrastive():
     """Two views of each sample attract, all others repel; the loss has a softmax over the batch."""
     base = torch.randn(300, 10, generator=seeded())
@@ -886,6 +933,9 @@ HEALTHY: list[Callable[[], Doctors]] = [
     zero_branches,
     functional_mlp,
     frozen_backbone,
+    frozen_backbone_of_raw_pixels,
+    a_threshold_on_one_column,
+    stopped_when_validation_no_longer_improved,
     contrastive,
     mixture_density,
     xor_by_squared_error,

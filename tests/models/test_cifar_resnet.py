@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from osler.models import cifar_resnet
-from osler.models.cifar_resnet import Basic
+from osler.models.cifar_resnet import Padded
+from osler.models.resnet import Basic
+from osler.weights import read_weights
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -32,16 +34,16 @@ def test_shapes_of_the_paper() -> None:
 
 def test_the_shortcut_has_no_weights() -> None:
     x = torch.arange(2 * 5 * 4.0).reshape(1, 2, 5, 4)
-    fitted = Basic(2, 4, stride=2).shortcut(x)
+    fitted = Padded(2, stride=2)(x)
     assert fitted.shape == (1, 4, 3, 2)
     assert torch.equal(fitted[:, 1:3], x[:, :, ::2, ::2])
     assert not fitted[:, [0, 3]].any()
-    assert Basic(2, 2, stride=1).shortcut(x) is x
+    assert not list(Padded(2, stride=2).parameters())
 
 
 def test_a_block_equals_the_formula() -> None:
     torch.manual_seed(0)
-    block, x = Basic(2, 4, stride=2).eval(), torch.randn(3, 2, 5, 4)
+    block, x = Basic(2, 4, stride=2, shortcut=Padded(2, stride=2)).eval(), torch.randn(3, 2, 5, 4)
     w = block.state_dict()
 
     def normalized(h: Tensor, name: str) -> Tensor:
@@ -55,9 +57,9 @@ def test_a_block_equals_the_formula() -> None:
 @pytest.mark.slow
 def test_published_weights_classify(real_data: Path) -> None:
     """Of these 2,000 pictures, which JPEG has blurred, the published ResNet-20 was measured to know 81.35 %."""
-    state = torch.load(real_data / "pretrained_resnet_cifar10" / "resnet20-12fca82f.th", "cpu", weights_only=True)
+    weights = read_weights(real_data / "pretrained_resnet_cifar10" / "resnet20-12fca82f.th")
     model = cifar_resnet.resnet20().eval()
-    model.load_state_dict({key.removeprefix("module."): value for key, value in state["state_dict"].items()})
+    model.load_state_dict(weights.state)
     files = [sorted((real_data / "cifar10_images" / "test" / name).glob("*.jpg")) for name in CLASSES]
     pixels = np.stack([np.asarray(Image.open(file)) for of_class in files for file in of_class])
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
