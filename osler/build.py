@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,14 +236,16 @@ def _asked_for(recipe: Recipe, network: nn.Module, objective: Supervised, work: 
 
 def _named(frozen: list[str], network: nn.Module, objective: Supervised) -> list[str]:
     """The modules to freeze; "backbone" is all but the head, where no module has that name."""
-    own = {name for name, _ in network.named_modules()}
-    return [
-        name
-        for pattern in frozen
-        for name in (
-            backbone(network, objective.task.outputs) if pattern == "backbone" and "backbone" not in own else [pattern]
-        )
-    ]
+    own = [name for name, _ in network.named_modules() if name]
+    found: list[str] = []
+    for pattern in frozen:
+        if any(fnmatchcase(name, pattern) for name in own):
+            found.append(pattern)
+        elif pattern == "backbone":
+            found += backbone(network, objective.task.outputs)
+        else:
+            raise unknown_name("module to freeze", pattern, ["backbone", *own])
+    return found
 
 
 def range_test(

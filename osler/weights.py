@@ -160,8 +160,7 @@ def load_weights(model: nn.Module, weights: Weights, outputs: int) -> list[str]:
     if wrong:
         more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise InputError(
-            f"{weights.where}: {len(wrong)} of {len(own)} tensors do not fit {type(model).__name__}: "
-            f"{'; '.join(wrong[:SHOWN])}{more}"
+            f"{weights.where}: {len(wrong)} tensors do not fit {type(model).__name__}: {'; '.join(wrong[:SHOWN])}{more}"
         )
     model.load_state_dict({name: tensor for name, tensor in given.items() if name not in new}, strict=False)
     return list(dict.fromkeys(name.rpartition(".")[0] for name in new))

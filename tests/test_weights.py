@@ -141,6 +141,9 @@ def test_training_from_weights_keeps_the_backbone(tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.recipe.model.name == "resnet20"
     assert run.recipe.pixels == "imagenet"
+    reasons = {choice["what"]: choice["why"] for choice in run.record["choices"]}
+    assert reasons["model"] == "the network that these weights are of"
+    assert reasons["pixels"] == "as the weights were learned"
     published = resnet(10).state_dict()
     own = run.model.state_dict()
     same = {name for name, tensor in published.items() if torch.equal(own[name], tensor)}
@@ -156,3 +159,21 @@ def test_pictures_in_grey_are_not_scaled_as_colour(tmp_path: Path) -> None:
         osler.train("digits", model="convnet", pixels="imagenet", out=tmp_path / "run", verbose=False)
     with pytest.raises(InputError, match="did you mean 'imagenet'"):
         osler.train("digits", model="convnet", pixels="imagent", out=tmp_path / "run", verbose=False)
+
+
+def test_a_misspelt_backbone_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="did you mean 'backbone'"):
+        osler.train("digits", model="convnet", freeze="backbon", out=tmp_path / "run", verbose=False)
+
+
+def test_a_network_of_ones_own_keeps_its_names(tmp_path: Path) -> None:
+    """Only wrappers' prefixes go: a module that is called `net` is part of a name."""
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(2, 2)
+
+    model = Own()
+    torch.save(model.state_dict(), tmp_path / "own.pt")
+    assert load_weights(model, read_weights(tmp_path / "own.pt"), 2) == []

@@ -24,6 +24,8 @@ def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
     Raises InputError for options that the entry doesn't have, or that leave nothing to draw.
     """
     registry(entry.kind).check_options(entry.name, options)
+    if entry.kind == "augmentation":
+        registry(entry.kind).create(entry.name, **options)  # which checks their values
     if entry.kind not in DRAWN:
         if options and entry.kind not in ("model", "augmentation"):
             raise InputError(f"a {entry.kind} is not drawn, so there is nothing that {', '.join(options)} would change")

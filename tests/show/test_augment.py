@@ -62,6 +62,12 @@ def test_a_table_has_no_pictures():
         sheet("iris", ["flip"], {})
 
 
+def test_an_impossible_option_is_told_without_a_drawing():
+    result = CliRunner().invoke(app, ["show", "augment", "flip", "--set", "probability=3"])
+    assert isinstance(result.exception, InputError)
+    assert "between 0 and 1" in str(result.exception)
+
+
 def test_the_command(tmp_path):
     run = CliRunner().invoke
     listed = run(app, ["show", "augment", "--svg", str(tmp_path / "all.svg")])
