@@ -16,9 +16,17 @@ from osler.records import Choice, Task
 
 # Learning rate and weight decay for AdamW: batch normalisation stands large steps, LeNet-5 has nothing else against
 # overfitting than its decay, a single layer has little to overfit with.
-RATES = {"linear": (3e-2, 1e-4), "mlp": (2e-3, 1e-2), "lenet5": (3e-3, 0.1), "convnet": (5e-3, 0.02)}
+RATES = {
+    "linear": (3e-2, 1e-4),
+    "mlp": (2e-3, 1e-2),
+    "lenet5": (3e-3, 0.1),
+    "convnet": (5e-3, 0.02),
+    "unet": (2e-3, 0.01),
+}
 MANY_PICTURES = 20_000  # enough for a single pass to teach much
 STEPS = 3000  # a small network has about settled after so many
+MANY_MASKS = 500  # pictures with masks, enough for a wider network
+SEGMENTATION_STEPS = 1000
 HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
 
@@ -110,6 +118,11 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
         if not facts.weights_of:
             raise InputError(f"{recipe.weights}: weights of no network that is known here; say which with model=…")
         return Named(name=facts.weights_of), "the network that these weights are of"
+    if facts.task.kind == "segmentation":
+        width = 16 if facts.rows < MANY_MASKS else 32
+        return Named.model_validate(
+            {"name": "unet", "width": width, "batch_norm": True}
+        ), "a class for every pixel: coarse maps and fine ones"
     if facts.kind == "images" and min(facts.shape[1:]) >= 8:
         if hurried:
             small = {"name": "convnet", "width": 16, "depth": 1, "average": False}
@@ -154,6 +167,10 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
     return {
         "binary": (Named(name="binary_cross_entropy"), "two classes: one logit, sigmoid inside the loss"),
         "multilabel": (Named(name="binary_cross_entropy"), "several labels: one logit each, sigmoid inside the loss"),
+        "segmentation": (
+            Named(name="dice_cross_entropy"),
+            "a class for every pixel: cross-entropy, and overlap, in which small classes count like large ones",
+        ),
         "multiclass": (
             Named(name="sparse_categorical_cross_entropy"),
             f"{facts.task.outputs} classes as integers: one logit each, softmax inside the loss",
@@ -175,6 +192,8 @@ def _metrics(facts: Facts) -> tuple[list[str], str]:
 def _batch_size(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[int, str]:
     if _is(recipe, "perceptron"):
         return 1, "Rosenblatt's rule looks at one sample at a time"
+    if facts.task.kind == "segmentation":
+        return 8, "each picture teaches by all its pixels"
     if facts.kind == "images":
         if hurried:
             return 128, "a goal: larger steps, fewer of them"
@@ -193,6 +212,9 @@ def _descent(recipe: Recipe) -> str:
 def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if recipe.goal:
         return 40, "at most: cycles of 1, 3, 9, 27 epochs, as few as the goal takes"
+    if facts.task.kind == "segmentation":
+        epochs = min(max(SEGMENTATION_STEPS * 8 // facts.rows, 10), 100)
+        return epochs, f"{facts.rows} pictures: the fewer, the more passes"
     if facts.kind == "images" and recipe.weights:
         return 12 if facts.rows < 4000 else 4, "weights that were learned before need few passes more"
     if facts.kind == "images":
@@ -226,7 +248,7 @@ def _schedule(recipe: Recipe) -> tuple[Named, str]:
 def _augment(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[list[Named], str]:
     if hurried:
         return [], "a goal: no time lost on harder pictures"
-    if not recipe.weights and not _is(recipe, "convnet", "lenet5"):
+    if not recipe.weights and not _is(recipe, "convnet", "lenet5", "unet"):
         return [], "for convolutional networks only"
     channels, height, width = facts.shape
     if min(height, width) < 16:

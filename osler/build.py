@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from osler.data.augment import Mix, Mixing, from_names
+from osler.data.augment import Compose, Mix, Mixing, MovingMasks, from_names
 from osler.data.batches import Batches, Dataset
 from osler.data.pixels import scaler_of
 from osler.data.preprocess import Preprocess
@@ -35,6 +35,7 @@ from osler.nn.margin_losses import MarginLoss
 from osler.nn.penalties import PENALTIES, Penalty, project_max_norm
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
+from osler.objectives.segmentation import Segmentation
 from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
 from osler.recipe import CheckpointSettings, EngineSettings, Named, Recipe
 from osler.registry import Registry
@@ -64,7 +65,7 @@ COMPARE_CLASSES = (
     MarginLoss,
 )
 AT_ONCE = 1024  # samples a batch where nothing is learned
-Supervised = Classification | Regression
+Supervised = Classification | Regression | Segmentation
 
 
 def with_known_names(recipe: Recipe) -> Recipe:
@@ -127,6 +128,8 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
     if _mixing(recipe):
         criterion = _of_soft_targets(recipe, criterion, options)
     metrics = recipe.metrics or []
+    if task.kind == "segmentation":
+        return Segmentation(task, criterion, metrics)
     if task.kind != "regression":
         return Classification(task, criterion, metrics)
     mean, std = (scaler.mean.tolist(), scaler.std.tolist()) if scaler else (None, None)
@@ -309,7 +312,9 @@ def learning_batches(
     size = len(data) if recipe.batch_size == "all" else recipe.batch_size or 32
     augment = from_names(named.model_dump() for named in recipe.augment or ())
     task = preprocess.targets.task
-    mix = Mix(augment.mixing, task.outputs if task.kind == "multiclass" else None)
+    mix: Mix | MovingMasks = Mix(augment.mixing, task.outputs if task.kind == "multiclass" else None)
+    if task.kind == "segmentation":
+        augment, mix = Compose(()), MovingMasks(augment)  # the masks go where their pictures go
     return open_batches(
         data,
         min(size, len(data)),

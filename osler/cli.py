@@ -204,7 +204,7 @@ def examine(
 def predict(
     run: RunArgument,
     source: SourceArgument,
-    out: Annotated[Path | None, typer.Option(help="write the predictions to this CSV file")] = None,
+    out: Annotated[Path | None, typer.Option(help="write the predictions to this CSV file (masks: folder)")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict new rows with a trained run; CSV on standard output.
@@ -214,7 +214,13 @@ def predict(
     from osler.run import load
 
     notes: list[str] = []
-    frame = load(run).predict(source, notes)
+    trained = load(run)
+    frame = trained.predict(source, notes)
+    if trained.objective.task.kind == "segmentation":
+        from osler.data.masks import write_masks
+
+        frame = write_masks(frame, out)
+        out = None if out is None else out / "masks.csv"
     print_notes(notes)
     if as_json:
         print_json({"count": len(frame), "predictions": frame.to_dict("records")})

@@ -12,17 +12,17 @@ from torch import nn
 from osler.data.batches import Batches
 from osler.data.parts import LookedUp, Part
 from osler.data.stream import StreamedBatches
-from osler.objectives.classification import Classification
-from osler.objectives.regression import Regression
+from osler.objectives.supervised import Supervised
 from osler.training.looking import looking
 from osler.training.meter import Meter
 
 WORST = 12
+ONE_OF_CLASSES = ("binary", "multiclass", "segmentation")
 RESIDUALS = 2000  # so many points show in a plot what all of them would
 
 
 def judge(
-    model: nn.Module, objective: Classification | Regression, batches: Batches | StreamedBatches, part: LookedUp
+    model: nn.Module, objective: Supervised, batches: Batches | StreamedBatches, part: LookedUp
 ) -> dict[str, Any]:
     """The record of evaluation.json, in one pass and bounded memory.
 
@@ -31,7 +31,8 @@ def judge(
     meter = Meter(objective, batches.device)
     worst: list[tuple[float, int, dict[str, Any]]] = []
     task = objective.task
-    confusion = np.zeros((len(task.classes),) * 2, dtype=np.int64) if task.kind in ("binary", "multiclass") else None
+    assert task is not None
+    confusion = np.zeros((len(task.classes),) * 2, dtype=np.int64) if task.kind in ONE_OF_CLASSES else None
     shown = np.random.default_rng(0).permutation(len(part))[:RESIDUALS]
     points: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
     first = 0
@@ -40,9 +41,10 @@ def judge(
             outcome = objective.evaluate(model, batch)
             meter.add_looked_at(outcome, batch)
             losses = objective.losses(outcome.outputs, batch.targets).float().cpu().numpy()
-            told = told_apart(objective, outcome.outputs, batch.targets)
+            told = objective.told(outcome.outputs, batch.targets)
             if confusion is not None:
-                np.add.at(confusion, (told["target"], told["prediction"]), 1)
+                known = told["target"] < len(confusion)  # pixels of a mask may be void
+                np.add.at(confusion, (told["target"][known], told["prediction"][known]), 1)
             elif task.kind == "regression":
                 mine = shown[(shown >= first) & (shown < first + len(batch))] - first
                 points.append((told["target"][mine], told["prediction"][mine]))
@@ -63,33 +65,12 @@ def judge(
     return record
 
 
-def told_apart(
-    objective: Classification | Regression, outputs: torch.Tensor, targets: torch.Tensor
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Per sample: target and prediction (class index, labels, or numbers in the target's units), and confidence."""
-    if isinstance(objective, Regression):
-        pair = {"target": objective.in_units(targets), "prediction": objective.in_units(outputs.float())}
-        return {key: value.cpu().numpy() for key, value in pair.items()}
-    probabilities = objective.probabilities(outputs.float())
-    predictions = objective.predictions(outputs)
-    if objective.task.kind == "multiclass":
-        known, confidence = targets, probabilities.amax(dim=1)
-    else:
-        certain = torch.maximum(probabilities, 1 - probabilities)
-        known = targets.long() if objective.task.kind == "multilabel" else targets[:, 0].long()
-        confidence = certain.amin(dim=1)
-    pair = {"target": known, "prediction": predictions, "confidence": confidence}
-    return {key: value.cpu().numpy() for key, value in pair.items()}
-
-
-def _shown(
-    objective: Classification | Regression, part: Part, place: int, loss: float, told: dict[str, Any]
-) -> dict[str, Any]:
+def _shown(objective: Supervised, part: Part, place: int, loss: float, told: dict[str, Any]) -> dict[str, Any]:
     """One of the worst predictions, for people."""
     entry: dict[str, Any] = {
         "row": part.rows[place] if part.rows else str(place),
-        "target": in_words(objective, told["target"]),
-        "prediction": in_words(objective, told["prediction"]),
+        "target": objective.in_words(told["target"]),
+        "prediction": objective.in_words(told["prediction"]),
         "confidence": float(told["confidence"]) if "confidence" in told else None,
         "loss": loss,
         "picture": None,
@@ -101,14 +82,8 @@ def _shown(
         from osler.data.images import to_png_base64
 
         entry["picture"] = to_png_base64(part.inputs[place])
+        if told["target"].ndim == 2:
+            from osler.data.masks import coloured
+
+            entry["masks"] = {key: to_png_base64(coloured(told[key])) for key in ("target", "prediction")}
     return entry
-
-
-def in_words(objective: Classification | Regression, value: Any) -> str:
-    """A class by its name, labels by theirs, numbers in short."""
-    task = objective.task
-    if task.kind == "regression":
-        return ", ".join(f"{number:.4g}" for number in value)
-    if task.kind == "multilabel":
-        return ", ".join(name for name, on in zip(task.classes, value, strict=True) if on) or "none"
-    return task.classes[int(value)]

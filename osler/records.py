@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-TaskKind = Literal["binary", "multiclass", "multilabel", "regression"]
+TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "segmentation"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Task:
     kind: TaskKind
     outputs: int
     names: tuple[str, ...]  # of the target columns
-    classes: tuple[str, ...] = ()  # binary, multiclass: in the order of the class indices; multilabel: the labels
+    classes: tuple[str, ...] = ()  # in the order of the class indices; multilabel: the labels
     why: str = ""
+    values: tuple[int, ...] = ()  # segmentation: the number that stands for each class in a mask
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_model
 from torch import Tensor, nn
@@ -21,10 +20,8 @@ from osler.data.parts import Part
 from osler.data.preprocess import Preprocess
 from osler.data.rows import open_rows
 from osler.errors import InputError
-from osler.evaluation import in_words
 from osler.folder import FINDINGS, MARK, read_json
 from osler.objectives.objective import forward
-from osler.objectives.regression import Regression
 from osler.recipe import Recipe
 from osler.training.meter import evaluate
 
@@ -144,25 +141,10 @@ class Run:
             outputs = [
                 forward(self.model, b.inputs) for b in plain_batches(self.preprocess, encoded, self.recipe.device)
             ]
-        frame = pd.DataFrame(self._columns(torch.cat(outputs).float().cpu()))
+        frame = pd.DataFrame(self.objective.columns(torch.cat(outputs).float().cpu()))
         if self.preprocess.kind == "images" and part.rows:
             frame.insert(0, "file", list(part.rows))
         return frame
-
-    def _columns(self, outputs: Tensor) -> dict[str, Any]:
-        """Network outputs as columns for people."""
-        task, objective = self.objective.task, self.objective
-        if isinstance(objective, Regression):
-            values = objective.in_units(outputs).numpy()
-            names = ["prediction"] if task.outputs == 1 else [f"prediction {name}" for name in task.names]
-            return dict(zip(names, values.T, strict=True))
-        probabilities, predictions = objective.probabilities(outputs).numpy(), objective.predictions(outputs).numpy()
-        columns: dict[str, Any] = {"prediction": [in_words(objective, value) for value in predictions]}
-        if task.kind == "binary":
-            probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
-        if task.kind != "multilabel":
-            columns["probability"] = probabilities.max(axis=1)
-        return columns | {f"p({name})": probabilities[:, i] for i, name in enumerate(task.classes)}
 
     def evaluate(self, data: object, notes: list[str] | None = None) -> dict[str, float]:
         """Loss and metrics on rows whose target is known. Raises InputError where it is not."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from osler.data.batches import Batches, Dataset
 from osler.data.parts import Part
-from osler.evaluation import RESIDUALS, WORST, in_words, judge
+from osler.evaluation import RESIDUALS, WORST, judge
 from osler.nn.losses import LOSSES
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
@@ -170,8 +170,8 @@ def test_it_only_looks() -> None:
 
 
 def test_in_words() -> None:
-    assert in_words(MANY, np.int64(2)) == "fly"
-    assert in_words(Regression.of(2), np.array([1234.567, 0.5])) == "1235, 0.5"
+    assert MANY.in_words(np.int64(2)) == "fly"
+    assert Regression.of(2).in_words(np.array([1234.567, 0.5])) == "1235, 0.5"
     labels = Classification.multilabel(["red", "big", "old"])
-    assert in_words(labels, np.array([1, 0, 1])) == "red, old"
-    assert in_words(labels, np.array([0, 0, 0])) == "none"
+    assert labels.in_words(np.array([1, 0, 1])) == "red, old"
+    assert labels.in_words(np.array([0, 0, 0])) == "none"

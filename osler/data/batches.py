@@ -124,7 +124,7 @@ class Batches:
         part = self.data[slice(start, end) if order is None else order[start:end]]
         if part.inputs.device != self.device:
             part = part.to(self.device)
-        part = augmented(part, of_epoch(self.augment, self.epoch), self.mix, self.chance)
+        part = augmented(part, of_epoch(self.augment, self.epoch), of_epoch(self.mix, self.epoch), self.chance)
         inputs = part.inputs if self.transform is None else self.transform(part.inputs)
         return Batch(inputs, part.targets, part.weights)
 
@@ -155,9 +155,9 @@ class Batches:
         self.bounds = batch_bounds(len(self.data), self.batch_size, self.processes, self.least)
 
 
-def of_epoch(augment: Augmentation | None, epoch: int) -> Augmentation | None:
-    """The augmentation of this pass over the data, where passes differ."""
-    renew: Callable[[int], Augmentation] | None = getattr(augment, "of_epoch", None)
+def of_epoch(augment: Any, epoch: int) -> Any:
+    """The augmentation, or what mixes, of this pass over the data, where passes differ."""
+    renew: Callable[[int], Any] | None = getattr(augment, "of_epoch", None)
     return augment if renew is None else renew(epoch)
 
 

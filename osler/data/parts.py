@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from osler.records import Task
+
 SourceKind = Literal["table", "images", "arrays"]
 
 
@@ -28,7 +30,8 @@ class Part:
     """Some rows of a source, as they were read.
 
     `inputs`: a DataFrame (table), a uint8 tensor (N, channels, height, width) (images), or an array (arrays).
-    `targets`: a DataFrame of target columns, or an array with one class name or number per sample; None if unknown.
+    `targets`: a DataFrame of target columns, or an array with one class name or number per sample; for pictures with
+    masks a uint8 tensor (N, height, width); None if unknown.
     `rows`: what each row is called in messages (file name, line number); empty where its index is name enough.
     """
 
@@ -44,7 +47,7 @@ class Part:
         """The same with its targets as a DataFrame; `name` is for a column that has none."""
         import pandas as pd
 
-        if self.targets is None or hasattr(self.targets, "columns"):
+        if self.targets is None or hasattr(self.targets, "columns") or getattr(self.targets, "ndim", 1) > 1:
             return self
         return replace(self, targets=pd.DataFrame({name: self.targets}))
 
@@ -85,3 +88,4 @@ class Source:
     where: str
     parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)  # sentences for the user: what was recognised, counted, left out
+    task: Task | None = None  # where the source itself says what is to be learned; else its targets' values do

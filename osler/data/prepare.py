@@ -60,14 +60,16 @@ class Prepared:
         return self.preprocess.describe(train) if isinstance(train, Part) else self.features
 
     def class_counts(self, name: str) -> NDArray[np.int64] | None:
-        """How many samples of the part each class has; None where there are no classes."""
-        if self.task.kind not in ("binary", "multiclass"):
+        """How many samples of the part each class has (pixels, of masks); None where there are no classes."""
+        if self.task.kind not in ("binary", "multiclass", "segmentation"):
             return None
         part = self.parts[name]
         if isinstance(part, StreamedDataset):
             return np.array(part.class_counts)
         assert part.targets is not None
-        return np.bincount(part.targets.numpy().astype(np.int64).reshape(-1), minlength=len(self.task.classes))
+        classes = len(self.task.classes)
+        counts: NDArray[np.int64] = np.bincount(part.targets.numpy().astype(np.int64).reshape(-1), minlength=classes)
+        return counts[:classes]  # without what is void in masks
 
     def sample(self, name: str, count: int = 100_000) -> Dataset:
         """The part where it is in memory; else so many of its samples, from all over it."""
@@ -120,7 +122,7 @@ def prepare(
         columns = parts[main].inputs
         refuse_empty_columns([name for name in columns if columns[name].isna().all()])
     # Published test files may spell their labels otherwise, so the training file decides.
-    the_task = infer_task(parts[main].targets, task)
+    the_task = infer_task(parts[main].targets, task) if source.task is None else _given_task(source, task)
     raw = hold_out(parts, the_task, notes, group=group, time=time, seed=seed)
     if the_task.kind in ("binary", "multiclass"):
         indices = class_indices(raw["train"], the_task)
@@ -147,9 +149,19 @@ def _on_disk(source: LargeTable | LargeImages, notes: list[str], options: Option
         raise
 
 
+def _given_task(source: Source, wanted: str | None) -> Task:
+    """The task that the source itself poses. Raises InputError where another one is asked for."""
+    assert source.task is not None
+    if wanted not in (None, source.task.kind):
+        raise InputError(f"task {wanted!r} asked for, but {source.where} is for {source.task.kind} ({source.task.why})")
+    return source.task
+
+
 def _known_targets(part: Part, name: str, notes: list[str]) -> Part:
     """Targets as a DataFrame, without the rows whose target is unknown (counted)."""
     part = part.with_target("class")
+    if not hasattr(part.targets, "columns"):
+        return part
     unknown = part.targets.isna().any(axis=1).to_numpy()
     if unknown.all() and name in ("all", "train"):
         raise InputError(f"target {', '.join(map(repr, part.targets.columns))}: empty in all {len(part)} rows")

@@ -77,7 +77,7 @@ def _table_part(table: pd.DataFrame, targets: Sequence[str]) -> Part:
 def _known_or_none(part: Part, targets: Sequence[str], notes: list[str]) -> Part:
     """Targets are used if every row has them: predictions stay row for row those of the data."""
     known: pd.DataFrame | None = part.with_target(targets[0]).targets
-    if known is None:
+    if known is None or not hasattr(known, "columns"):
         return part
     if known.shape[1] == len(targets) and not set(targets) <= set(known.columns):
         known = known.set_axis(list(targets), axis=1)  # by position, where names differ
@@ -90,10 +90,15 @@ def _known_or_none(part: Part, targets: Sequence[str], notes: list[str]) -> Part
 def _picture_rows(path: Path, shape: Sequence[int], notes: list[str]) -> Part:
     from osler.data.idx import find_idx, read_idx_folder
     from osler.data.images import find_classes, find_images, read_images
+    from osler.data.masks import find_masks, read_mask_folder
 
     if path.is_dir() and find_idx(path):
         found = read_idx_folder(path, notes, limit_bytes=memory_limit())
         return found.get("test", next(iter(found.values())))
+    if path.is_dir() and find_masks(path):
+        masked = read_mask_folder(path, (shape[1], shape[2]), shape[0])
+        notes.extend(masked.notes)
+        return masked.parts.get("test", next(iter(masked.parts.values())))
     labels: dict[Path, str] = {}
     if path.is_dir():
         labels = {file: name for name, files in find_classes(path).items() for file in files}

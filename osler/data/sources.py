@@ -88,6 +88,7 @@ def _folder(
 ) -> Source | LargeTable | LargeImages:
     from osler.data.idx import find_idx, read_idx_folder
     from osler.data.images import SIZE, ImageFolder
+    from osler.data.masks import find_masks, read_mask_folder
     from osler.data.streamimages import LargeImages
 
     notes: list[str] = []
@@ -97,6 +98,8 @@ def _folder(
         return (large_folder if large else folder_source)(folder, tables, target, notes)
     if wanted := target_names(target):
         raise InputError(f"{folder} holds no tables, but the target asked for is a column: {wanted[0]!r}")
+    if find_masks(folder):
+        return read_mask_folder(folder, image_size, limit_bytes=limit_bytes)
     if find_idx(folder):
         parts = read_idx_folder(folder, notes, limit_bytes=memory_limit())
         return Source("images", str(folder), parts, [f"{folder.name}: idx files of images and labels", *notes])

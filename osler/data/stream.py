@@ -99,7 +99,7 @@ class StreamedBatches:
     def __iter__(self) -> Iterator[Batch]:
         skip, self.skip, self.given = self.skip, 0, 0
         self.epoch += not skip
-        augment = of_epoch(self.augment, self.epoch)
+        augment, mix = of_epoch(self.augment, self.epoch), of_epoch(self.mix, self.epoch)
         self.before = self.order.get_state()
         windows = self._windows()
         begun = time.perf_counter()
@@ -108,7 +108,7 @@ class StreamedBatches:
                 self.given = number + 1
                 parts = (part.inputs, part.targets, part.weights)
                 part = Dataset(*(t if t is None else t.to(self.device, non_blocking=True) for t in parts))  # type: ignore[arg-type]
-                part = augmented(part, augment, self.mix, self.chance)
+                part = augmented(part, augment, mix, self.chance)
                 inputs = part.inputs if self.transform is None else self.transform(part.inputs)
                 self.seconds += time.perf_counter() - begun
                 begun = time.perf_counter()

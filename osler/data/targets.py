@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TargetEncoder:
-    """Targets as losses want them: class indices (N,), zeros and ones (N, 1) or (N, L), standardised numbers (N, K)."""
+    """Targets as losses want them.
+
+    Class indices (N,), zeros and ones (N, 1) or (N, L), standardised numbers (N, K); of masks class indices (N, H, W).
+    """
 
     task: Task
     scaler: Standardizer | None = None  # regression only
@@ -31,8 +34,20 @@ class TargetEncoder:
             return cls(task)
         return cls(task, Standardizer.fit(numbers(targets[list(task.names)])))
 
-    def encode(self, targets: pd.DataFrame) -> NDArray[Any]:
-        """int64 (N,) for multiclass, float32 otherwise. Raises InputError for a value that has no meaning here."""
+    def encode(self, targets: Any) -> NDArray[Any]:
+        """int64 (N,) for multiclass, uint8 (N, H, W) for masks, float32 otherwise.
+
+        Raises InputError for a value that has no meaning here.
+        """
+        masks, asked = not hasattr(targets, "columns"), self.task.kind == "segmentation"
+        if masks != asked:
+            raise InputError(
+                f"the targets are {'masks' if masks else 'values, one a row'}, but the task is {self.task.kind}"
+            )
+        if masks:
+            from osler.data.masks import class_pixels
+
+            return class_pixels(targets, self.task)
         absent = [name for name in self.task.names if name not in targets.columns]
         if absent:
             raise InputError(f"the targets lack {', '.join(map(repr, absent))}; they have {list(targets.columns)}")
@@ -81,7 +96,7 @@ class TargetEncoder:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> TargetEncoder:
-        task = {**record["task"], "names": tuple(record["task"]["names"]), "classes": tuple(record["task"]["classes"])}
+        task: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["task"].items()}
         return cls(Task(**task), Standardizer.from_json(record["scaler"]) if record["scaler"] else None)
 
 

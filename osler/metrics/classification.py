@@ -17,11 +17,17 @@ Average = Literal["micro", "macro", "weighted"]
 def accuracy(kind: TaskKind, outputs: int, threshold: float = 0.5) -> Metric:
     """The part of the predictions that are right.
 
-    Formula: right / all. multiclass: the most probable class is the prediction; multilabel: over all labels.
+    Formula: right / all. multiclass: the most probable class is the prediction; multilabel: over all labels;
+    segmentation: over all known pixels.
     Defaults: threshold 0.5 (binary, multilabel: a probability above it is a yes).
     Raises: InputError for regression.
     Source: as old as counting; for multilabel it is one minus the Hamming loss (Schapire and Singer, 2000).
     """
+    fits("accuracy", kind, *CLASSIFICATION, "segmentation")
+    if kind == "segmentation":
+        from osler.metrics.streaming import Overlap
+
+        return Overlap(outputs, "accuracy")
     return _torchs("Accuracy", "accuracy", kind, outputs, threshold=threshold, average="micro")
 
 

@@ -2,7 +2,8 @@
 
 Those of classification take probabilities: binary (N,) or (N, 1) with 0/1 targets of the same shape, multiclass (N, C)
 with class indices (N,), multilabel (N, L) with 0/1 targets (N, L). Those of regression take predictions and targets of
-the same shape, (N,) or (N, outputs). Values are not checked, since that would wait for the device at each batch.
+the same shape, (N,) or (N, outputs). Those of segmentation take class indices of pixels (M,), and targets that are
+no class are left out. Values are not checked, since that would wait for the device at each batch.
 
 torchmetrics is imported when the first metric is made.
 """
@@ -25,6 +26,7 @@ from osler.metrics.classification import (
     top_k_accuracy,
 )
 from osler.metrics.regression import mae, mape, mse, r2, rmse
+from osler.metrics.segmentation import dice, iou
 from osler.metrics.sequences import bleu, character_error_rate, perplexity, word_error_rate
 from osler.metrics.tasks import whole
 from osler.records import TaskKind
@@ -46,6 +48,8 @@ METRICS: Registry[Metric] = Registry(
         "pr_auc": pr_auc,
         "confusion_matrix": confusion_matrix,
         "calibration_error": calibration_error,
+        "iou": iou,
+        "dice": dice,
         "mse": mse,
         "rmse": rmse,
         "mae": mae,
@@ -68,6 +72,9 @@ METRICS: Registry[Metric] = Registry(
         "auprc": "pr_auc",
         "ece": "calibration_error",
         "calibration": "calibration_error",
+        "jaccard": "iou",
+        "mean_iou": "iou",
+        "miou": "iou",
         "mean_squared_error": "mse",
         "root_mean_squared_error": "rmse",
         "mean_absolute_error": "mae",

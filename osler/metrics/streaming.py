@@ -99,6 +99,33 @@ class BalancedAccuracy(Metric):  # type: ignore[misc]
         return (self.right / self.seen).nanmean()
 
 
+class Overlap(Metric):  # type: ignore[misc]
+    """Agreement of predicted and true classes of pixels, from a table of counts; what is no class does not count."""
+
+    full_state_update = False
+    counts: Tensor  # (classes² + 1,): a true class after the other, its predictions; last what is no class
+
+    def __init__(self, classes: int, what: Literal["accuracy", "iou", "dice"]) -> None:
+        super().__init__()
+        self.classes = classes
+        self.what = what
+        self.add_state("counts", torch.zeros(classes**2 + 1, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, targets: Tensor) -> None:
+        known = (targets >= 0) & (targets < self.classes)
+        places = torch.where(known, targets * self.classes + predictions, self.classes**2).flatten()
+        self.counts = self.counts + torch.zeros_like(self.counts).index_add_(0, places, torch.ones_like(places))
+
+    def compute(self) -> Tensor:
+        table = self.counts[:-1].reshape(self.classes, self.classes).to(PRECISE)
+        both, true, predicted = table.diagonal(), table.sum(1), table.sum(0)
+        if self.what == "accuracy":
+            return (both.sum() / table.sum()).float()
+        areas = true + predicted
+        overlap = both / (areas - both) if self.what == "iou" else 2 * both / areas
+        return overlap.nanmean().float()  # 0/0 for a class that neither occurs nor is predicted
+
+
 class CalibrationError(Metric):  # type: ignore[misc]
     """Expected calibration error: how far, on average, the probabilities are from the frequencies."""
 

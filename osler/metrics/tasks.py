@@ -13,6 +13,7 @@ def default_metrics(kind: TaskKind) -> tuple[str, ...]:
         "multiclass": ("accuracy", "f1"),
         "multilabel": ("accuracy", "f1"),
         "regression": ("rmse", "mae", "r2"),
+        "segmentation": ("accuracy", "iou"),
     }[kind]
 
 

@@ -24,8 +24,9 @@ class UNet(nn.Module):
     With one channel and two outputs it has 31,030,658 parameters. `inputs` is (channels, height, width). `padding`:
     "same" (default) gives a map of the picture's own size, which may be any from 16×16 up; "valid" is the paper's: its
     convolutions see no pixel beyond the rim, so the output is smaller; from 188×188 up. `width`: channels of the first
-    map, default 64. `dropout` in [0, 1), at the end of the way down. Weights begin as He et al. (2015) advise, as in
-    the paper. Raises InputError for impossible inputs and options.
+    map, default 64. `batch_norm`: after each 3×3 convolution (default no, as in the paper): it then learns in far fewer
+    steps. `dropout` in [0, 1), at the end of the way down. Weights begin as He et al. (2015) advise, as in the
+    paper. Raises InputError for impossible inputs and options.
 
     Deviations: "same" is not the paper's default but the usual one now; maps of an odd size are brought together by
     cropping or, going up, by a row or column of zeros.
@@ -43,6 +44,7 @@ class UNet(nn.Module):
         *,
         padding: Literal["same", "valid"] = "same",
         width: int = 64,
+        batch_norm: bool = False,
         dropout: float = 0.5,
     ):
         super().__init__()
@@ -53,12 +55,13 @@ class UNet(nn.Module):
         channels = check_pictures("unet", inputs, outputs, SMALLEST[padding])
         widths = [width * 2**step for step in range(STEPS + 1)]
         self.down = nn.ModuleList(
-            _twice(before, after, padding) for before, after in zip([channels, *widths], widths, strict=False)
+            _twice(before, after, padding, batch_norm)
+            for before, after in zip([channels, *widths], widths, strict=False)
         )
         self.pool = nn.ModuleList(nn.MaxPool2d(2) for _ in range(STEPS))
         self.dropout = nn.Dropout(check_dropout("unet", dropout))
         self.widen = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1]))
-        self.up = nn.ModuleList(_twice(2 * w, w, padding) for w in reversed(widths[:-1]))
+        self.up = nn.ModuleList(_twice(2 * w, w, padding, batch_norm) for w in reversed(widths[:-1]))
         self.output = nn.Conv2d(width, outputs, 1)
         for part in (self.down, self.up):
             start(part, he, he)
@@ -75,13 +78,12 @@ class UNet(nn.Module):
         return logits
 
 
-def _twice(inputs: int, outputs: int, padding: str) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=padding),
-        nn.ReLU(),
-        nn.Conv2d(outputs, outputs, 3, padding=padding),
-        nn.ReLU(),
-    )
+def _twice(inputs: int, outputs: int, padding: str, batch_norm: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before in (inputs, outputs):
+        layers.append(nn.Conv2d(before, outputs, 3, padding=padding, bias=not batch_norm))
+        layers += [nn.BatchNorm2d(outputs), nn.ReLU()] if batch_norm else [nn.ReLU()]
+    return nn.Sequential(*layers)
 
 
 def _joined(bridge: Tensor, x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from osler.nn.regression_losses import (
     PseudoHuber,
     Quantile,
 )
+from osler.nn.segmentation_losses import Dice, DiceCrossEntropy
 from osler.registry import Registry
 
 LOSSES: Registry[Loss] = Registry(
@@ -39,6 +40,8 @@ LOSSES: Registry[Loss] = Registry(
         "kl_divergence": KLDivergence,
         "cosine_similarity": CosineSimilarity,
         "ctc": CTC,
+        "dice": Dice,
+        "dice_cross_entropy": DiceCrossEntropy,
     },
     aliases={
         "l2": "mse",
@@ -65,5 +68,7 @@ LOSSES: Registry[Loss] = Registry(
         "kld": "kl_divergence",
         "kullback_leibler": "kl_divergence",
         "cosine": "cosine_similarity",
+        "soft_dice": "dice",
+        "dice_ce": "dice_cross_entropy",
     },
 )

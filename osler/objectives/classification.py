@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,6 +18,9 @@ from osler.nn.loss import Loss
 from osler.nn.margin_losses import MarginLoss
 from osler.objectives.supervised import Supervised, column
 from osler.records import Batch, Task, TaskKind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Our losses that take class indices for many classes; the others compare with one-hot targets. Any other module is
 # given indices, as torch's cross-entropy takes them.
@@ -97,6 +103,34 @@ class Classification(Supervised):
             return probabilities, targets.argmax(1) if _are_soft(targets) else targets.long()
         targets = (targets.round() if targets.is_floating_point() else targets).long()
         return (probabilities[:, 0], targets.reshape(-1)) if self.task.kind == "binary" else (probabilities, targets)
+
+    def told(self, outputs: Tensor, targets: Tensor) -> dict[str, NDArray[Any]]:
+        """Class indices (N,), or labels (N, L), and the probability of what is predicted."""
+        probabilities = self.probabilities(outputs.float())
+        if self.task.kind == "multiclass":
+            known, confidence = targets, probabilities.amax(dim=1)
+        else:
+            certain = torch.maximum(probabilities, 1 - probabilities)
+            known = targets.long() if self.task.kind == "multilabel" else targets[:, 0].long()
+            confidence = certain.amin(dim=1)
+        pair = {"target": known, "prediction": self.predictions(outputs), "confidence": confidence}
+        return {key: value.cpu().numpy() for key, value in pair.items()}
+
+    def in_words(self, value: Any) -> str:
+        """A class by its name, labels by theirs."""
+        if self.task.kind == "multilabel":
+            return ", ".join(name for name, on in zip(self.task.classes, value, strict=True) if on) or "none"
+        return self.task.classes[int(value)]
+
+    def columns(self, outputs: Tensor) -> dict[str, Any]:
+        """`prediction`, `probability` (of the predicted class) and one `p(class)` for each."""
+        probabilities = self.probabilities(outputs).numpy()
+        columns: dict[str, Any] = {"prediction": [self.in_words(value) for value in self.predictions(outputs).numpy()]}
+        if self.task.kind == "binary":
+            probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
+        if self.task.kind != "multilabel":
+            columns["probability"] = probabilities.max(axis=1)
+        return columns | {f"p({name})": probabilities[:, i] for i, name in enumerate(self.task.classes)}
 
     def wants(self) -> str:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from osler.metrics.tasks import default_metrics
 from osler.nn.regression_losses import MeanSquaredError
 from osler.objectives.supervised import Supervised, column
 from osler.records import Batch, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Regression(Supervised):
@@ -58,6 +62,20 @@ class Regression(Supervised):
     def measured(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         outputs = outputs.detach().float()
         return self.in_units(outputs), self.in_units(column(batch.targets, outputs))
+
+    def told(self, outputs: Tensor, targets: Tensor) -> dict[str, NDArray[Any]]:
+        """Numbers (N, K) in the targets' units."""
+        pair = {"target": self.in_units(targets), "prediction": self.in_units(outputs.float())}
+        return {key: value.cpu().numpy() for key, value in pair.items()}
+
+    def in_words(self, value: Any) -> str:
+        """Numbers in short."""
+        return ", ".join(f"{number:.4g}" for number in value)
+
+    def columns(self, outputs: Tensor) -> dict[str, Any]:
+        """`prediction`, or one `prediction name` for each of several targets."""
+        names = ["prediction"] if self.task.outputs == 1 else [f"prediction {name}" for name in self.task.names]
+        return dict(zip(names, self.in_units(outputs).numpy().T, strict=True))
 
     def wants(self) -> str:
         return "one number for each target"

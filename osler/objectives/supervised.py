@@ -17,6 +17,7 @@ from osler.objectives.objective import Outcome, Turn, forward
 from osler.records import Batch, Task
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torchmetrics import Metric
 
 # A table, and what takes sequences.
@@ -115,6 +116,18 @@ class Supervised:
         if got != wanted:
             raise InputError(f"the network gives {got} for a batch of {len(batch)}; it needs {wanted}: {self.wants()}")
         self.check_targets(batch.targets, outputs)
+
+    def told(self, outputs: Tensor, targets: Tensor) -> dict[str, NDArray[Any]]:
+        """For each sample, as `in_words` takes it: "target" and "prediction", and where there is one "confidence"."""
+        raise NotImplementedError
+
+    def in_words(self, value: Any) -> str:
+        """A target or a prediction, for people."""
+        raise NotImplementedError
+
+    def columns(self, outputs: Tensor) -> dict[str, Any]:
+        """Predictions as columns of a table, for people."""
+        raise NotImplementedError
 
     def wants(self) -> str:
         """What the network has to give, in words."""

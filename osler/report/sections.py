@@ -168,7 +168,8 @@ def worst(files: RunFiles) -> str:
         loss = w.get("loss")
         details = [f"{sure} sure" if sure else "", "" if loss is None else f"loss {words.number(loss)}"]
         cards.append(
-            f"<li>{_picture(w)}<b>{predicted}</b> {f'instead of <b>{true}</b>' if predicted != true else 'but unsure'}"
+            f"<li>{_picture(w)}{_masks(w)}"
+            f"<b>{predicted}</b> {f'instead of <b>{true}</b>' if predicted != true else 'but unsure'}"
             f'<span class="note">{escaped(", ".join(d for d in details if d))}</span>'
             f'<span class="note">{escaped(w.get("row") or "")}</span></li>'
         )
@@ -253,6 +254,17 @@ def _picture(prediction: dict[str, Any]) -> str:
         return ""
     said = f"{prediction.get('row') or 'sample'}, {prediction.get('target')} taken for {prediction.get('prediction')}"
     return f'<img alt="{escaped(said)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+
+
+def _masks(prediction: dict[str, Any]) -> str:
+    """The true mask and the predicted one."""
+    masks = prediction.get("masks") or {}
+    shown = {"target": "true", "prediction": "predicted"}
+    return "".join(
+        f'{_picture({"picture": masks.get(key), "row": f"{name} mask"})}<span class="note">{name}</span>'
+        for key, name in shown.items()
+        if key in masks
+    )
 
 
 def _finite(value: Any) -> bool:

@@ -18,10 +18,13 @@ SEQUENCES = {"bleu", "perplexity", "word_error_rate", "character_error_rate"}
 FITTING = {
     **{name: {"binary", "multiclass", "multilabel"} for name in METRICS},
     **{name: {"regression"} for name in ("mse", "rmse", "mae", "mape", "r2")},
+    **{name: {"segmentation"} for name in ("iou", "dice")},
+    "accuracy": {"binary", "multiclass", "multilabel", "segmentation"},
     "top_k_accuracy": {"multiclass"},
     "balanced_accuracy": {"binary", "multiclass"},
 }
-TASKS = [(n, k) for n in METRICS if n not in SEQUENCES for k in ("binary", "multiclass", "multilabel", "regression")]
+KINDS = ("binary", "multiclass", "multilabel", "regression", "segmentation")
+TASKS = [(n, k) for n in METRICS if n not in SEQUENCES for k in KINDS]
 OPTIONS = {"top_k_accuracy": {"k": 2}}
 
 
@@ -30,6 +33,8 @@ def batches(kind):
     for _ in range(3):
         if kind == "multiclass":
             yield torch.rand(20, 3, generator=generator).softmax(-1), torch.randint(3, (20,), generator=generator)
+        elif kind == "segmentation":
+            yield torch.randint(3, (20,), generator=generator), torch.randint(4, (20,), generator=generator)
         elif kind == "regression":
             yield torch.randn(20, 3, generator=generator), torch.randn(20, 3, generator=generator)
         else:
@@ -105,7 +110,7 @@ def test_better_by_alias():
         better("acuracy")
 
 
-@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "regression"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_defaults_fit(kind):
     names = default_metrics(kind)
     assert names[0] in {"accuracy", "rmse"}

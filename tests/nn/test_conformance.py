@@ -22,7 +22,7 @@ NO_DERIVATIVE = {"binary_step", "bipolar_step"}
 STAND_IN_DERIVATIVE = {"straight_through_step"}
 SMOOTH = [name for name in ACTIVATIONS if name not in NO_DERIVATIVE | STAND_IN_DERIVATIVE]
 
-INTEGERS = {"sparse_categorical_cross_entropy"}
+INTEGERS = {"sparse_categorical_cross_entropy", "dice", "dice_cross_entropy"}
 DISTRIBUTIONS = {"categorical_cross_entropy", "kl_divergence"}
 ZERO_ONE = {"binary_cross_entropy", "focal", "hinge", "squared_hinge", "exponential", "perceptron"}
 

@@ -2,7 +2,7 @@
 
 from osler.data.augment.affine import Affine, RandomResizedCrop, Rotation
 from osler.data.augment.augmentation import Augmentation, Geometric
-from osler.data.augment.augmentations import AUGMENTATIONS, Compose, from_names
+from osler.data.augment.augmentations import AUGMENTATIONS, Compose, MovingMasks, from_names
 from osler.data.augment.blur import Blur, Noise
 from osler.data.augment.colour import ColourJitter
 from osler.data.augment.erase import Cutout, RandomErasing
@@ -26,6 +26,7 @@ __all__ = [
     "Mix",
     "Mixing",
     "Mixup",
+    "MovingMasks",
     "Noise",
     "RandAugment",
     "RandomErasing",

@@ -55,6 +55,24 @@ class Compose:
         return replace(self, parts=parts)
 
 
+@dataclass(frozen=True)
+class MovingMasks:
+    """Augmentations as a function of (pictures, masks, generator): what moves pictures moves their masks."""
+
+    augment: Compose
+
+    @property
+    def parts(self) -> tuple[Callable[[Tensor, Generator], Tensor], ...]:
+        return self.augment.parts
+
+    def __call__(self, images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        return self.augment.with_masks(images, masks, generator)
+
+    def of_epoch(self, epoch: int) -> MovingMasks:
+        """The same for this pass over the data, counted from 1."""
+        return MovingMasks(self.augment.of_epoch(epoch))
+
+
 AUGMENTATIONS: Registry[Augmentation | Mixing] = Registry(
     "augmentation",
     {
