@@ -428,7 +428,7 @@ def _layer_table(network: nn.Module, data: Prepared) -> list[dict[str, Any]]:
 
 def _described(where: str, data: Prepared, notes: list[str]) -> dict[str, Any]:
     """The data as the report shows it."""
-    names = data.task.classes if data.task.kind in ("binary", "multiclass") else ()
+    names = data.task.classes if data.class_counts("train") is not None else ()
     counts = {part: c for part in data.parts if (c := data.class_counts(part)) is not None}
     return {
         "source": where,

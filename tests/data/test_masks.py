@@ -124,6 +124,7 @@ def test_from_pictures_to_predicted_masks(tmp_path):
     assert "prediction" not in written
     again = np.asarray(Image.open(tmp_path / "out" / written["mask"][0]))
     assert (again == predicted["prediction"][0]).all()
+    assert run.record["data"]["classes"][1]["train"] > 0
     assert "true" in (run.folder / "report.html").read_text()
 
 
