@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ class Survey:
         Raises InputError if none is left.
         """
         left_out = self.left_out | broken
-        if len(broken) == len(self.paths):
+        if broken.keys() >= set(self.paths):  # a path may be there twice
             raise _none_left(left_out)
         in_order = {path: left_out[path] for path in self.asked if path in left_out}
         count = f"{len(left_out):,} of {len(self.asked):,} files left out"
@@ -181,7 +181,29 @@ def read_image_folder(
         >>> read_image_folder("hymenoptera").parts["train"].inputs.shape  # doctest: +SKIP
         torch.Size([244, 3, 96, 96])
     """
-    return ImageFolder.open(folder, size, channels).read(limit_bytes)
+    return read_pictures(ImageFolder.open(folder, size, channels), limit_bytes)
+
+
+class Pictures(Protocol):
+    """Pictures in files and what is known of each, looked at but not read yet."""
+
+    @property
+    def where(self) -> str: ...
+    @property
+    def survey(self) -> Survey: ...
+    def parts(self, inputs: Any, kept: Sequence[Path]) -> dict[str, Part]:
+        """The parts, of inputs that belong to the files kept."""
+
+    def check(self, parts: dict[str, Part], notes: list[str]) -> None:
+        """Raises InputError for parts that cannot be learned from; what is odd goes to `notes`."""
+
+
+def read_pictures(pictures: Pictures, limit_bytes: int) -> Source:
+    """All of them at once. Raises InputError as `read_images` does."""
+    pixels, notes, kept = pictures.survey.read(limit_bytes)
+    parts = pictures.parts(pixels, kept)
+    pictures.check(parts, notes)
+    return Source("images", pictures.where, parts, notes)
 
 
 @dataclass(frozen=True)
@@ -212,12 +234,9 @@ class ImageFolder:
         survey = survey_images([path for *_, path in files], size, channels, usual)
         return cls(root, places, {part: [*map(_shown, there)] for part, there in found.items()}, files, survey)
 
-    def read(self, limit_bytes: int) -> Source:
-        """All of it, as `read_image_folder` says."""
-        pixels, notes, kept = self.survey.read(limit_bytes)
-        parts = self.parts(pixels, kept)
-        self.check(parts, notes)
-        return Source("images", str(self.root), parts, notes)
+    @property
+    def where(self) -> str:
+        return str(self.root)
 
     def parts(self, inputs: Any, kept: Sequence[Path]) -> dict[str, Part]:
         """The parts, of inputs that belong to the files kept."""

@@ -114,7 +114,7 @@ def prepare(
     main = "all" if "all" in source.parts else "train"
     parts = {}
     for name, part in source.parts.items():
-        part = _columns_left_out(_known_targets(part, name, notes), drop)
+        part = _columns_left_out(known_targets(part, name, notes), drop)
         if len(part) == 0 and name != main:
             continue
         parts[name] = part if weight is None else _weighted(part, weight)
@@ -157,7 +157,7 @@ def _given_task(source: Source, wanted: str | None) -> Task:
     return source.task
 
 
-def _known_targets(part: Part, name: str, notes: list[str]) -> Part:
+def known_targets(part: Part, name: str, notes: list[str]) -> Part:
     """Targets as a DataFrame, without the rows whose target is unknown (counted)."""
     part = part.with_target("class")
     if not hasattr(part.targets, "columns"):

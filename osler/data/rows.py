@@ -14,7 +14,8 @@ from osler.data.frames import tidy
 from osler.data.memory import memory_limit
 from osler.data.parts import Part, Source
 from osler.data.sources import existing, open_source
-from osler.data.tablefiles import read_table
+from osler.data.tablefiles import read_table, table_files
+from osler.data.tablesource import read_folder
 from osler.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Seque
     if path is not None and kind == "table" and not path.is_dir():
         return _table_part(tidy(read_table(path, notes, tuple(targets)), str(path)), targets)
     if path is not None and kind == "images":
-        return _picture_rows(path, shape, notes)
+        return _picture_rows(path, shape, targets, notes)
     found = open_source(source, list(targets) if kind == "table" and path is not None else None)
     if not isinstance(found, Source):
         raise InputError(
@@ -87,7 +88,9 @@ def _known_or_none(part: Part, targets: Sequence[str], notes: list[str]) -> Part
     return replace(part, targets=None if missing else known)
 
 
-def _picture_rows(path: Path, shape: Sequence[int], notes: list[str]) -> Part:
+def _picture_rows(path: Path, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
+    if (tables := table_files(path)) and (part := _named_pictures(path, tables, shape, targets, notes)):
+        return part
     from osler.data.idx import find_idx, read_idx_folder
     from osler.data.images import find_classes, find_images, read_images
     from osler.data.masks import find_masks, read_mask_folder
@@ -107,3 +110,15 @@ def _picture_rows(path: Path, shape: Sequence[int], notes: list[str]) -> Part:
     notes.extend(broken)
     known = np.array([labels[file] for file in kept]) if labels else None
     return Part(images, known, tuple(str(file) for file in kept))
+
+
+def _named_pictures(
+    path: Path, tables: list[Path], shape: Sequence[int], targets: Sequence[str], notes: list[str]
+) -> Part | None:
+    """The pictures that a table names: the file at the path, or in a folder the test part where there is one."""
+    from osler.data.imagetable import read_picture_rows
+
+    frames = read_folder(path, tables, tuple(targets), notes) if path.is_dir() else None
+    table = frames.get("test", next(iter(frames.values()))) if frames else read_table(path, notes, tuple(targets))
+    folder = path if path.is_dir() else path.parent
+    return read_picture_rows(str(path), table, folder, shape, targets, notes)

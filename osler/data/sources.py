@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,14 @@ from osler.data.frames import tidy
 from osler.data.largetable import LargeTable, large_folder, large_table
 from osler.data.memory import LARGER, memory_limit
 from osler.data.parts import Source
-from osler.data.tablefiles import SUFFIXES, needed_bytes, read_table
-from osler.data.tablesource import Target, folder_source, table_source, target_names
+from osler.data.tablefiles import needed_bytes, read_table, table_files
+from osler.data.tablesource import Target, read_folder, table_source, target_names
 from osler.errors import InputError, nearest, unknown_name
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from osler.data.images import Pictures
     from osler.data.streamimages import LargeImages
 
 
@@ -29,9 +33,10 @@ def open_source(
 ) -> Source | LargeTable | LargeImages:
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
-    `source`: the name of an embedded data set; a CSV, TSV or Parquet file; a folder of tables, of idx files or with one
-    folder of pictures per class; a DataFrame; or a pair (inputs, targets) of arrays, tensors or DataFrames.
-    `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures of a folder are brought.
+    `source`: the name of an embedded data set; a CSV, TSV or Parquet file (of pictures, if a column names files of
+    them); a folder of tables, of idx files or with one folder of pictures per class; a DataFrame; or a pair (inputs,
+    targets) of arrays, tensors or DataFrames.
+    `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures in files are brought.
     `usual_size`: what they are brought to where that is None and their sizes differ.
     `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.
     Raises InputError for whatever cannot be read, with the file and the cure.
@@ -39,7 +44,8 @@ def open_source(
     notes: list[str] = []
     limit_bytes = memory_limit() if limit_bytes is None else limit_bytes
     if hasattr(source, "columns"):
-        return table_source("a DataFrame", {"all": tidy(source, "a DataFrame")}, target, notes)
+        frames = {"all": tidy(source, "a DataFrame")}
+        return _tables("a DataFrame", frames, Path(), target, image_size, usual_size, limit_bytes, notes)
     if isinstance(source, tuple | list) and len(source) == 2:
         return pair_source(source[0], source[1], target)
     if not isinstance(source, str | Path):
@@ -53,7 +59,8 @@ def open_source(
         return _folder(path, target, image_size, usual_size, limit_bytes)
     if needed_bytes(path) > limit_bytes:
         return large_table(str(path), {"all": [path]}, target, notes)
-    return table_source(str(path), {"all": read_table(path, notes, target_names(target))}, target, notes)
+    frames = {"all": read_table(path, notes, target_names(target))}
+    return _tables(str(path), frames, path.parent, target, image_size, usual_size, limit_bytes, notes)
 
 
 def existing(source: str | Path) -> Path | None:
@@ -83,19 +90,51 @@ def _embedded(name: str, target: Target) -> Source:
     raise unknown_name("source: no file or folder, and no embedded data set", name, EXAMPLES)
 
 
+def _tables(
+    where: str,
+    frames: dict[str, pd.DataFrame],
+    folder: Path,
+    target: Target,
+    image_size: int | None,
+    usual_size: int | None,
+    limit_bytes: int,
+    notes: list[str],
+) -> Source | LargeImages:
+    """Tables in memory: of pictures where a column names files of them, which are looked for from `folder` on."""
+    from osler.data.images import SIZE
+    from osler.data.imagetable import PictureTable
+
+    pictures = PictureTable.open(where, frames, folder, target, notes, image_size, usual_size or SIZE)
+    if pictures is None:
+        return table_source(where, frames, target, notes)
+    return _pictures(pictures, limit_bytes, notes)
+
+
+def _pictures(pictures: Pictures, limit_bytes: int, notes: list[str]) -> Source | LargeImages:
+    """All of them, or where they are more than fits what is known of them."""
+    from osler.data.images import read_pictures
+    from osler.data.streamimages import LargeImages
+
+    if pictures.survey.bytes > limit_bytes:
+        return LargeImages(pictures, [*notes, f"{Path(pictures.where).name} is {LARGER}"])
+    found = read_pictures(pictures, limit_bytes)
+    return replace(found, notes=[*notes, *found.notes])
+
+
 def _folder(
     folder: Path, target: Target, image_size: int | None, usual_size: int | None, limit_bytes: int
 ) -> Source | LargeTable | LargeImages:
     from osler.data.idx import find_idx, read_idx_folder
     from osler.data.images import SIZE, ImageFolder
     from osler.data.masks import find_masks, read_mask_folder
-    from osler.data.streamimages import LargeImages
 
     notes: list[str] = []
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    tables = table_files(folder)
     if tables and not find_idx(folder):
-        large = sum(needed_bytes(path) for path in tables) > limit_bytes
-        return (large_folder if large else folder_source)(folder, tables, target, notes)
+        if sum(needed_bytes(path) for path in tables) > limit_bytes:
+            return large_folder(folder, tables, target, notes)
+        frames = read_folder(folder, tables, target, notes)
+        return _tables(str(folder), frames, folder, target, image_size, usual_size, limit_bytes, notes)
     if wanted := target_names(target):
         raise InputError(f"{folder} holds no tables, but the target asked for is a column: {wanted[0]!r}")
     if find_masks(folder):
@@ -103,7 +142,4 @@ def _folder(
     if find_idx(folder):
         parts = read_idx_folder(folder, notes, limit_bytes=memory_limit())
         return Source("images", str(folder), parts, [f"{folder.name}: idx files of images and labels", *notes])
-    pictures = ImageFolder.open(folder, image_size, usual=usual_size or SIZE)
-    if pictures.survey.bytes > limit_bytes:
-        return LargeImages(pictures, [f"{folder.name} is {LARGER}"])
-    return pictures.read(limit_bytes)
+    return _pictures(ImageFolder.open(folder, image_size, usual=usual_size or SIZE), limit_bytes, notes)

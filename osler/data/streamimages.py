@@ -1,4 +1,4 @@
-"""A folder of pictures that does not fit in memory made ready: each file decoded once, its pixels kept on disk."""
+"""Pictures in files that do not fit in memory made ready: each file decoded once, its pixels kept on disk."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from osler.data.batches import Dataset
 from osler.data.holdout import class_indices, hold_out
-from osler.data.images import ImageFolder, Survey
+from osler.data.images import Pictures, Survey
 from osler.data.parts import Part, SourceKind
-from osler.data.prepare import Options, Prepared, check_classes
+from osler.data.prepare import Options, Prepared, check_classes, known_targets
 from osler.data.preprocess import ImageEncoder, Preprocess, count_values
 from osler.data.rowfiles import Cache, RowWriter, StreamedDataset
 from osler.data.targets import TargetEncoder
@@ -29,13 +29,13 @@ AT_ONCE = 64 * 2**20  # bytes of pixels decoded at once
 class LargeImages:
     """What `Source` is for pictures that fit into memory."""
 
-    folder: ImageFolder
+    pictures: Pictures
     notes: list[str] = field(default_factory=list)
     kind: SourceKind = "images"
 
     @property
     def where(self) -> str:
-        return str(self.folder.root)
+        return self.pictures.where
 
 
 def prepare_images(source: LargeImages, notes: list[str], options: Options, cache: Cache) -> Prepared:
@@ -43,10 +43,13 @@ def prepare_images(source: LargeImages, notes: list[str], options: Options, cach
 
     Training pictures are written in a random order, so that neighbours on disk are not of one class.
     """
-    folder, survey = source.folder, source.folder.survey
-    parts = folder.parts(np.arange(len(survey.paths)), survey.paths)  # a picture is its place in the survey until then
-    folder.check(parts, notes)
-    parts = {name: part.with_target("class") for name, part in parts.items()}
+    pictures, survey = source.pictures, source.pictures.survey
+    parts = pictures.parts(
+        np.arange(len(survey.paths)), survey.paths
+    )  # a picture is its place in the survey until then
+    pictures.check(parts, notes)
+    parts = {name: known_targets(part, name, notes) for name, part in parts.items()}
+    parts = {name: part for name, part in parts.items() if len(part)}
     asked = {"group": options.group, "time": options.time, "weight": options.weight}
     for option, column in [*asked.items(), *(("drop", name) for name in options.drop)]:
         if column is not None:

@@ -38,6 +38,12 @@ def read_table(path: Path, notes: list[str], expected: tuple[str, ...] = ()) -> 
     return frame
 
 
+def table_files(path: Path) -> list[Path]:
+    """The tables in a folder, by name; or the file itself if it is one."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
+
+
 def is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 

@@ -55,12 +55,12 @@ def agree(where: str, columns: dict[str, list[str]], target: Target, notes: list
     return targets, used
 
 
-def folder_source(folder: Path, paths: list[Path], target: Target, notes: list[str]) -> Source:
-    """Files named after train and test are the given parts; several files of the same columns are one table."""
+def read_folder(folder: Path, paths: list[Path], target: Target, notes: list[str]) -> dict[str, pd.DataFrame]:
+    """Files named after train and test are the given parts; several files of the same columns are one table, "all"."""
     of_part = files_of_parts(folder, paths, notes)
     expected = target_names(target)
     frames = {name: _together(folder, files, expected, notes) for name, files in of_part.items()}
-    return table_source(str(folder), frames if len(frames) > 1 else {"all": next(iter(frames.values()))}, target, notes)
+    return frames if len(frames) > 1 else {"all": next(iter(frames.values()))}
 
 
 def files_of_parts(folder: Path, paths: list[Path], notes: list[str]) -> dict[str, list[Path]]:
