@@ -108,6 +108,7 @@ def read_idx_folder(folder: str | Path, notes: list[str], *, limit_bytes: int = 
     found = find_idx(folder)
     if not found:
         raise InputError(f"{folder} has no idx files with MNIST's names (train-images-idx3-ubyte.gz and so on)")
+    notes.append(f"{Path(folder).name}: idx files of images and labels")
     parts: dict[str, Part] = {}
     for name in ("train", "test"):
         images, labels = found.get(f"{name}-images"), found.get(f"{name}-labels")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osler.data.arrayfile import read_npz
 from osler.data.arrays import pair_part
 from osler.data.frames import tidy
-from osler.data.memory import memory_limit
 from osler.data.parts import Part, Source
-from osler.data.sources import existing, open_source
+from osler.data.sources import existing, open_source, packed_pictures
 from osler.data.tablefiles import read_table, table_files
 from osler.data.tablesource import read_folder
 from osler.errors import InputError
@@ -43,7 +43,10 @@ def _rows(source: object, kind: str, shape: Sequence[int], targets: Sequence[str
         return _table_part(inputs, targets) if known is None else pair_part(inputs, known, tuple(targets))
     if hasattr(inputs, "columns"):
         inputs = inputs.to_numpy()
-    part = pair_part(inputs, known, tuple(targets), pictures=kind == "images")
+    return _pictures_only(pair_part(inputs, known, tuple(targets), pictures=kind == "images"), kind)
+
+
+def _pictures_only(part: Part, kind: str) -> Part:
     if kind == "images" and isinstance(part.inputs, np.ndarray):
         raise InputError(
             "this run was trained on pictures: uint8 arrays of shape (N, height, width) or (N, channels, height, "
@@ -56,6 +59,9 @@ def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Seque
     path = existing(source)
     if path is not None and kind == "table" and not path.is_dir():
         return _table_part(tidy(read_table(path, notes, tuple(targets)), str(path)), targets)
+    if path is not None and path.suffix.lower() == ".npz" and kind != "table":
+        parts = read_npz(path, tuple(targets), notes, pictures=kind == "images")
+        return _pictures_only(parts.get("test", next(iter(parts.values()))), kind)
     if path is not None and kind == "images":
         return _picture_rows(path, shape, targets, notes)
     found = open_source(source, list(targets) if kind == "table" and path is not None else None)
@@ -89,15 +95,14 @@ def _known_or_none(part: Part, targets: Sequence[str], notes: list[str]) -> Part
 
 
 def _picture_rows(path: Path, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
-    if (tables := table_files(path)) and (part := _named_pictures(path, tables, shape, targets, notes)):
-        return part
-    from osler.data.idx import find_idx, read_idx_folder
     from osler.data.images import find_classes, find_images, read_images
     from osler.data.masks import find_masks, read_mask_folder
 
-    if path.is_dir() and find_idx(path):
-        found = read_idx_folder(path, notes, limit_bytes=memory_limit())
+    if path.is_dir() and (read := packed_pictures(path)):
+        found = read(path, notes)
         return found.get("test", next(iter(found.values())))
+    if (tables := table_files(path)) and (part := _named_pictures(path, tables, shape, targets, notes)):
+        return part
     if path.is_dir() and find_masks(path):
         masked = read_mask_folder(path, (shape[1], shape[2]), shape[0])
         notes.extend(masked.notes)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osler.data.arrayfile import npz_source
 from osler.data.arrays import pair_source
 from osler.data.examples import EXAMPLES
 from osler.data.frames import tidy
 from osler.data.largetable import LargeTable, large_folder, large_table
 from osler.data.memory import LARGER, memory_limit
-from osler.data.parts import Source
+from osler.data.parts import Part, Source
 from osler.data.tablefiles import needed_bytes, read_table, table_files
 from osler.data.tablesource import Target, read_folder, table_source, target_names
 from osler.errors import InputError, nearest, unknown_name
@@ -34,8 +37,8 @@ def open_source(
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
     `source`: the name of an embedded data set; a CSV, TSV or Parquet file (of pictures, if a column names files of
-    them); a folder of tables, of idx files or with one folder of pictures per class; a DataFrame; or a pair (inputs,
-    targets) of arrays, tensors or DataFrames.
+    them); a NumPy archive (.npz); a folder of tables, of MNIST's or CIFAR's files or with one folder of pictures per
+    class; a DataFrame; or a pair (inputs, targets) of arrays, tensors or DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures in files are brought.
     `usual_size`: what they are brought to where that is None and their sizes differ.
     `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.
@@ -57,6 +60,8 @@ def open_source(
         return _embedded(str(source), target)
     if path.is_dir():
         return _folder(path, target, image_size, usual_size, limit_bytes)
+    if path.suffix.lower() == ".npz":
+        return npz_source(path, target)
     if needed_bytes(path) > limit_bytes:
         return large_table(str(path), {"all": [path]}, target, notes)
     frames = {"all": read_table(path, notes, target_names(target))}
@@ -88,6 +93,16 @@ def _embedded(name: str, target: Target) -> Source:
         hint = f"; did you mean {str(path.parent / near[0])!r}?" if (near := nearest(path.name, beside, 1)) else ""
         raise InputError(f"no such file or folder: {name!r}{hint}")
     raise unknown_name("source: no file or folder, and no embedded data set", name, EXAMPLES)
+
+
+def packed_pictures(folder: Path) -> Callable[[Path, list[str]], dict[str, Part]] | None:
+    """What reads the parts of a folder with files of many pictures each, as MNIST and CIFAR are published."""
+    from osler.data.cifar import find_cifar, read_cifar
+    from osler.data.idx import find_idx, read_idx_folder
+
+    if find_idx(folder):
+        return partial(read_idx_folder, limit_bytes=memory_limit())
+    return read_cifar if find_cifar(folder) else None
 
 
 def _tables(
@@ -124,13 +139,13 @@ def _pictures(pictures: Pictures, limit_bytes: int, notes: list[str]) -> Source 
 def _folder(
     folder: Path, target: Target, image_size: int | None, usual_size: int | None, limit_bytes: int
 ) -> Source | LargeTable | LargeImages:
-    from osler.data.idx import find_idx, read_idx_folder
     from osler.data.images import SIZE, ImageFolder
     from osler.data.masks import find_masks, read_mask_folder
 
     notes: list[str] = []
     tables = table_files(folder)
-    if tables and not find_idx(folder):
+    packed = packed_pictures(folder)
+    if tables and packed is None:
         if sum(needed_bytes(path) for path in tables) > limit_bytes:
             return large_folder(folder, tables, target, notes)
         frames = read_folder(folder, tables, target, notes)
@@ -139,7 +154,6 @@ def _folder(
         raise InputError(f"{folder} holds no tables, but the target asked for is a column: {wanted[0]!r}")
     if find_masks(folder):
         return read_mask_folder(folder, image_size, limit_bytes=limit_bytes)
-    if find_idx(folder):
-        parts = read_idx_folder(folder, notes, limit_bytes=memory_limit())
-        return Source("images", str(folder), parts, [f"{folder.name}: idx files of images and labels", *notes])
+    if packed is not None:
+        return Source("images", str(folder), packed(folder, notes), notes)
     return _pictures(ImageFolder.open(folder, image_size, usual=usual_size or SIZE), limit_bytes, notes)

@@ -129,7 +129,7 @@ def test_a_folder_with_mnists_names(tmp_path, suffix, separator):
     assert parts["test"].inputs.shape == (2, 1, 4, 3)
     assert parts["test"].targets.dtype == np.int64
     assert parts["train"].targets.tolist() == [0, 1, 2, 3, 4]
-    assert notes == []
+    assert notes == [f"{tmp_path.name}: idx files of images and labels"]
 
 
 def test_colour_pictures_have_four_axes(tmp_path):
@@ -141,7 +141,7 @@ def test_one_half_alone_is_all_the_data(tmp_path):
     mnist_like(tmp_path, "train", *digits(3, 2, 2))
     notes: list[str] = []
     assert list(read_idx_folder(tmp_path, notes)) == ["all"]
-    assert "only the train files" in notes[0]
+    assert "only the train files" in notes[1]
 
 
 def test_finding_prefers_the_unzipped_file_and_ignores_others(tmp_path):
