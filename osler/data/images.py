@@ -6,11 +6,11 @@ import base64
 import io
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +18,12 @@ from PIL import Image
 from torch import Tensor
 
 from osler.data.parts import Part, Source
-from osler.data.picture import Header, decode, quiet, read_header
+from osler.data.picture import decode, quiet, read_header
+from osler.data.pictureheader import Header
 from osler.errors import InputError
 
+T = TypeVar("T")
+R = TypeVar("R")
 LIMIT_BYTES = 4 * 2**30
 SIZE = 96  # of pictures whose own sizes differ or are too large
 LARGEST = 224  # pictures of one size up to this stay as they are
@@ -82,8 +85,7 @@ class Survey:
         def fill(index: int) -> str | None:
             return decode(self.paths[places[index]], pixels[index])
 
-        with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-            troubles = list(pool.map(fill, range(len(places))))
+        troubles = _in_threads(fill, range(len(places)))
         kept: list[int] = []
         for index, (place, trouble) in enumerate(zip(places, troubles, strict=True)):
             if trouble is None:
@@ -114,8 +116,7 @@ def survey_images(
 ) -> Survey:
     """Reads the headers of the files that `read_images` would read. Raises InputError if there is no picture."""
     notes: list[str] = []
-    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        headers = list(pool.map(read_header, paths))
+    headers = _in_threads(read_header, paths)
     left_out = {path: h for path, h in zip(paths, headers, strict=True) if isinstance(h, str)}
     found = [(path, h) for path, h in zip(paths, headers, strict=True) if isinstance(h, Header)]
     if not found:
@@ -124,6 +125,15 @@ def survey_images(
     if channels is None:
         channels = 1 if all(h.grey for _, h in found) else 3
     return Survey(paths, [path for path, _ in found], (channels, height, width), left_out, notes)
+
+
+def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """The results in order. Threads take several items at a time: handing over one costs as much as a small picture."""
+    threads = os.cpu_count() or 1
+    at_once = min(max(len(items) // (8 * threads), 1), 64)
+    some = [items[i : i + at_once] for i in range(0, len(items), at_once)]
+    with quiet(), ThreadPoolExecutor(threads) as pool:
+        return [result for results in pool.map(lambda few: [*map(work, few)], some) for result in results]
 
 
 def find_images(path: str | Path) -> list[Path]:

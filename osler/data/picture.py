@@ -1,13 +1,15 @@
 """One picture file: what its header says, its pixels made ready, or what is wrong with it."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from osler.data.pictureheader import BYTES, Header, plain_header
 
 FORMATS = ("PNG", "JPEG")
 _SIGNATURES = {
@@ -33,21 +35,18 @@ _TURNS = {
 _SIDEWAYS = {_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]}
 
 
-class Header(NamedTuple):
-    width: int  # upright
-    height: int
-    grey: bool
-
-
 def read_header(path: Path) -> Header | str:
     """What a picture's header says, or why it cannot be used."""
     try:
         if not path.is_file():
             return "not a file"  # a pipe or a device would never end
-        with path.open("rb") as file:
-            beginning = file.read(16)
+        with path.open("rb", buffering=0) as file:
+            beginning = file.read(BYTES)
         if not beginning:
             return "empty file"
+        found = plain_header(beginning)
+        if found and found.width * found.height <= (Image.MAX_IMAGE_PIXELS or math.inf):
+            return found
         if (kind := _format(beginning)) not in FORMATS:
             return f"{kind}, not PNG or JPEG" if kind else "not a picture"
         with Image.open(path, formats=FORMATS) as image:
@@ -66,9 +65,10 @@ def decode(path: Path, out: np.ndarray) -> str | None:
         with Image.open(path, formats=FORMATS) as opened:
             turn = _TURNS.get(_orientation(opened))
             stored = (height, width) if turn in _SIDEWAYS else (width, height)
-            scale = max(stored[0] / opened.width, stored[1] / opened.height)
-            # A JPEG decodes straight to a half, a quarter or an eighth of its size: several times faster.
-            opened.draft(None, (int(opened.width * scale), int(opened.height * scale)))
+            if opened.size != stored:
+                scale = max(stored[0] / opened.width, stored[1] / opened.height)
+                # A JPEG decodes straight to a half, a quarter or an eighth of its size: several times faster.
+                opened.draft(None, (int(opened.width * scale), int(opened.height * scale)))
             image = _eight_bits(opened, "L" if channels == 1 else "RGB")
             if image.size != stored:
                 image = ImageOps.fit(image, stored, Image.Resampling.BILINEAR)
@@ -84,7 +84,10 @@ def _eight_bits(image: Image.Image, mode: str) -> Image.Image:
     """The picture as "L" or "RGB": 16-bit grey scaled, anything transparent put on white."""
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((wide + 128) // 257).clip(max=255).astype(np.uint8))  # 65535 -> 255
+        grey = ((wide + 128) // 257).clip(max=255).astype(np.uint8)  # 65535 -> 255
+        if "transparency" in image.info:
+            grey[wide == image.info["transparency"]] = 255
+        image = Image.fromarray(grey)
     elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         picture = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

@@ -30,6 +30,10 @@ def png_header(width, height):
         (b"IDAT", zlib.compress(b"")),
         (b"IEND", b""),
     ]
+    return png(*chunks)
+
+
+def png(*chunks):
     parts = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
@@ -173,6 +177,39 @@ def test_a_transparent_palette_colour_becomes_white(tmp_path):
     image.putpalette([0, 0, 0, 9, 8, 7])
     save(tmp_path / "a.png", image, transparency=1)
     assert read_images([tmp_path / "a.png"])[0][0, :, 0, 0].tolist() == list(WHITE)
+
+
+@pytest.mark.parametrize(
+    ("colour", "pixel", "expected"),
+    [
+        (2, (257 * 9, 257 * 8, 257 * 7), [9, 8, 7]),
+        (4, (257 * 60, 65535), [60, 60, 60]),
+        (4, (257 * 60, 0), [255, 255, 255]),
+        (6, (257 * 9, 257 * 8, 257 * 7, 0), [255, 255, 255]),
+    ],
+    ids=["rgb", "grey+alpha", "clear grey", "clear"],
+)
+def test_sixteen_bits_of_several_channels(tmp_path, colour, pixel, expected):
+    row = b"\0" + struct.pack(f">{len(pixel)}H", *pixel) * 8
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, colour, 0, 0, 0)), (b"IDAT", zlib.compress(row * 8))]
+    (tmp_path / "a.png").write_bytes(png(*chunks, (b"IEND", b"")))
+    assert read_images([tmp_path / "a.png"], channels=3)[0][0, :, 3, 3].tolist() == expected
+
+
+def test_a_transparent_value_of_16_bit_grey_becomes_white(tmp_path):
+    values = np.full((8, 8), 500, np.uint16)
+    values[0, 0] = 501
+    save(tmp_path / "a.png", Image.fromarray(values), transparency=501)
+    assert read_images([tmp_path / "a.png"])[0][0, 0, 0, :2].tolist() == [255, 2]
+
+
+@pytest.mark.parametrize(("suffix", "form"), [("png", "PNG"), ("jpg", "MPO")])
+def test_of_several_frames_the_first_is_read(tmp_path, suffix, form):
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, WHITE)]
+    save(tmp_path / f"a.{suffix}", frames[0], format=form, save_all=True, append_images=frames[1:])
+    red, green, blue = read_images([tmp_path / f"a.{suffix}"])[0][0, :, 8, 8].tolist()
+    assert red > 245
+    assert max(green, blue) < 10
 
 
 def test_cmyk(tmp_path):
