@@ -134,6 +134,7 @@ def _names(folder: Path, layout: Layout) -> list[str] | None:
         path = folder / ("batches.meta" if ten else "meta")
     if not path.is_file():
         return None
+    found: Any
     if layout.binary:
         found = path.read_text(encoding="utf-8", errors="replace").split()
     else:

@@ -71,12 +71,12 @@ class PictureTable:
         tables = {name: tidy(frame, where) for name, frame in frames.items()}
         agreed: list[str] = []
         targets, used = agree(where, {name: list(table.columns) for name, table in tables.items()}, target, agreed)
-        column, root = find_pictures(tables[main], targets, folder, where)
+        column, root = find_pictures(tables[main], targets, folder, where, main)
         if column is None:
             return None
         if root is None:
             lost = _lost(column, folder)
-            if all(name in (column, *targets) or name.lower() in SPLIT_NAMES for name in tables[main]):
+            if all(name in (column, *targets) or name.lower() in SPLIT_NAMES for name in map(str, tables[main])):
                 raise InputError(f"{where}: {lost}")
             notes.append(f"{lost}: only the other columns are learned from")
             return None
@@ -115,16 +115,29 @@ class PictureTable:
 
 
 def read_picture_rows(
-    where: str, table: pd.DataFrame, folder: Path, shape: Sequence[int], targets: Sequence[str], notes: list[str]
+    where: str,
+    frames: dict[str, pd.DataFrame],
+    folder: Path,
+    shape: Sequence[int],
+    targets: Sequence[str],
+    notes: list[str],
 ) -> Part | None:
-    """Rows to predict: pictures of `shape`, with the targets where the table has them. None as `PictureTable.open`."""
-    table = tidy(table, where)
-    known = [name for name in targets if name in table.columns]
-    column, root = find_pictures(table, known, folder, where)
+    """Rows to predict: pictures of `shape`, with the targets where the table has them; the test part if there are some.
+
+    Otherwise as `PictureTable.open`.
+    """
+    name = "test" if "test" in frames else next(iter(frames))
+    table = tidy(frames[name], where)
+    known = [target for target in targets if target in table.columns]
+    column, root = find_pictures(table, known, folder, where, name)
     if column is None:
         return None
     if root is None:
         raise InputError(f"{where}: {_lost(column, folder)}")
+    split, parts = _split(table, [column, *known], where, notes)
+    if split:
+        table = parts.get("test", table)
+        notes.append("the test part is read" if "test" in parts else "all rows are read")
     rows = _rows(table, column, root, known if len(known) == len(targets) else [], notes)
     pixels, told, kept = read_images(rows.paths, size=(shape[1], shape[2]), channels=shape[0])
     notes += told
@@ -135,14 +148,15 @@ def read_picture_rows(
 
 
 def find_pictures(
-    table: pd.DataFrame, targets: Sequence[str], folder: Path, where: str
+    table: pd.DataFrame, targets: Sequence[str], folder: Path, where: str, part: str
 ) -> tuple[str | None, Path | None]:
     """The column that names pictures, if there is one, and the folder that they are in, if they are there.
 
     As `PictureTable.open` says. Raises InputError where there are several.
     """
+    called = Path(where).stem if part == "all" else part
     candidates = [name for name in _candidates(table) if name not in targets]
-    roots = {name: root for name in candidates if (root := _root(table[name], folder, where, Path(where).stem))}
+    roots = {name: root for name in candidates if (root := _root(table[name], folder, where, called))}
     if len(roots) > 1:
         raise InputError(
             f"{where}: columns {', '.join(map(repr, roots))} all name pictures, but a network takes one picture a row: "
@@ -202,7 +216,7 @@ def _split(
     table: pd.DataFrame, taken: Sequence[str], where: str, notes: list[str]
 ) -> tuple[str | None, dict[str, pd.DataFrame]]:
     """The column that says which part each row belongs to, if there is one, and the parts."""
-    for column in (name for name in table if name.lower() in SPLIT_NAMES and name not in taken):
+    for column in (name for name in map(str, table) if name.lower() in SPLIT_NAMES and name not in taken):
         words = [text.lower() if text else None for text in as_texts(table[column])]
         if "train" not in words and "training" not in words:
             continue

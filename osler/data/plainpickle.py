@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -71,9 +72,13 @@ def _no_bytes() -> bytes:
 class _Reader(pickle._Unpickler):
     """Python's unpickler, with few words. It is the one written in Python: in C a file can make it take all memory."""
 
-    dispatch: ClassVar = {
+    dispatch: ClassVar[dict[int, Any]] = {
         getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in _OPCODES
     }
+
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
 
     def __init__(self, path: Path, data: bytes):
         super().__init__(io.BytesIO(data), encoding="bytes")

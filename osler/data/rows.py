@@ -123,7 +123,9 @@ def _named_pictures(
     """The pictures that a table names: the file at the path, or in a folder the test part where there is one."""
     from osler.data.imagetable import read_picture_rows
 
-    frames = read_folder(path, tables, tuple(targets), notes) if path.is_dir() else None
-    table = frames.get("test", next(iter(frames.values()))) if frames else read_table(path, notes, tuple(targets))
-    folder = path if path.is_dir() else path.parent
-    return read_picture_rows(str(path), table, folder, shape, targets, notes)
+    if path.is_dir():
+        return read_picture_rows(
+            str(path), read_folder(path, tables, tuple(targets), notes), path, shape, targets, notes
+        )
+    table = read_table(path, notes, tuple(targets))
+    return read_picture_rows(str(path), {"all": table}, path.parent, shape, targets, notes)

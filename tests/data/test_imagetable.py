@@ -165,6 +165,9 @@ def test_a_split_column_is_respected(labels: Path, ready: Callable) -> None:
     (labels.parent / "images" / "00.png").unlink()
     place = frame.index[frame["age"] == 0][0]
     told = f"1 of 6 rows left out, for their picture is not there: row {place} (00.png)"
+    rows = open_rows(labels, "images", (1, SIDE, SIDE), ("label",), notes := [])
+    assert sorted(values(rows.inputs)) == [5, 10, 15, 20, 25]
+    assert "the test part is read" in notes
     assert told in opened(labels, "label").notes  # the row of the file, not of the part
 
 
@@ -184,12 +187,15 @@ def test_split_columns_that_say_something_else(labels: Path) -> None:
 def test_a_table_for_each_part(tmp_path: Path) -> None:
     for part, count in (("train", 8), ("test", 4)):
         shift = 0 if part == "train" else 8
+        for i in range(8):
+            save(tmp_path / part / f"{i}.png", (i + shift) * 8)
         files = [save(tmp_path / part / f"{i}.png", (i + shift) * 8) for i in range(count)]  # names that both have
         frame = pd.DataFrame({"file": files, "label": list("ab") * (count // 2)})
         frame.to_csv(tmp_path / f"{part}.csv", index=False)
     source = opened(tmp_path, "label")
     assert values(source.parts["train"].inputs) == list(range(8))
     assert values(source.parts["test"].inputs) == [8, 9, 10, 11]
+    assert values(open_rows(tmp_path, "images", (1, SIDE, SIDE), ("label",), []).inputs) == [8, 9, 10, 11]
     frame.drop(columns="label").to_csv(tmp_path / "test.csv", index=False)
     source = opened(tmp_path, "label")
     assert list(source.parts) == ["all"]
