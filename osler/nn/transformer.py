@@ -1,0 +1,81 @@
+"""One layer of a Transformer, as encoder or decoder."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from osler.errors import unknown_name
+from osler.nn.activations import ACTIVATIONS
+from osler.nn.attention import KeysValues, MultiHeadAttention
+from osler.nn.options import dropped, whole
+
+
+class TransformerLayer(nn.Module):
+    """Attention, then two dense layers at each place, both with a shortcut: x + dropout(f(norm(x))).
+
+    `norm`: "pre" normalises what goes into f, as above, which learns without a warm-up; "post" is as in the first
+    paper: norm(x + dropout(f(x))). `hidden`: the width between the dense layers, default 4 · width. `remembers`: with a
+    second attention between, to the keys and values of another sequence.
+
+    Called with x (N, L, width) and a mask: every place sees every place that the mask lets it see. `extend` is for
+    decoders, whose places see what came before: it takes the keys and values of the past, and gives those for what
+    follows.
+    Source: Vaswani et al., "Attention is all you need", 2017; the place of the norm, Xiong et al., "On layer
+    normalization in the Transformer architecture", 2020.
+
+        >>> TransformerLayer(8, heads=2)(torch.zeros(1, 3, 8)).shape
+        torch.Size([1, 3, 8])
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        norm: Literal["pre", "post"] = "pre",
+        activation: str = "gelu",
+        rotary: bool = False,
+        window: int | None = None,
+        remembers: bool = False,
+    ):
+        super().__init__()
+        if norm not in ("pre", "post"):
+            raise unknown_name("place of the norm", norm, ["pre", "post"])
+        hidden = 4 * width if hidden is None else whole("hidden", hidden)
+        self.post = norm == "post"
+        self.attention = MultiHeadAttention(width, heads, dropout=dropout, rotary=rotary, window=window)
+        self.attention_norm = nn.LayerNorm(width)
+        self.memory_attention = MultiHeadAttention(width, heads, dropout=dropout) if remembers else None
+        self.memory_norm = nn.LayerNorm(width) if remembers else None
+        self.dense = nn.Sequential(nn.Linear(width, hidden), ACTIVATIONS.create(activation), nn.Linear(hidden, width))
+        self.dense_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropped("dropout", dropout))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        found = self.attention(self._before(x, self.attention_norm), mask=mask)
+        return self._dense(self._after(x, found, self.attention_norm))
+
+    def extend(
+        self, x: Tensor, past: KeysValues, memory: KeysValues | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, KeysValues]:
+        """(N, T, width) after those of the past; `mask`, that of the memory, broadcasts to (N, heads, T, S)."""
+        found, past = self.attention.extend(self._before(x, self.attention_norm), past)
+        x = self._after(x, found, self.attention_norm)
+        if self.memory_attention is not None and self.memory_norm is not None:
+            found = self.memory_attention(self._before(x, self.memory_norm), memory, mask)
+            x = self._after(x, found, self.memory_norm)
+        return self._dense(x), past
+
+    def _dense(self, x: Tensor) -> Tensor:
+        return self._after(x, self.dense(self._before(x, self.dense_norm)), self.dense_norm)
+
+    def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
+        before: Tensor = x if self.post else norm(x)
+        return before
+
+    def _after(self, x: Tensor, found: Tensor, norm: nn.Module) -> Tensor:
+        x = x + self.dropout(found)
+        after: Tensor = norm(x) if self.post else x
+        return after
