@@ -57,7 +57,8 @@ class NLinear(nn.Module):
 
     def __init__(self, inputs: tuple[int, ...], outputs: int):
         super().__init__()
-        self.linear = nn.Linear(inputs[0], check_forecast("nlinear", inputs, outputs))
+        horizon = check_forecast("nlinear", inputs, outputs)
+        self.linear = nn.Linear(inputs[0], horizon)
 
     def forward(self, x: Tensor) -> Tensor:
         last = x[:, -1:]  # (N, 1, F)
