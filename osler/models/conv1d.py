@@ -21,7 +21,8 @@ class Causal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.activation(self.norm(self.convolution(F.pad(x, (self.before, 0)))))
-        return self.dropout(x)
+        out: Tensor = self.dropout(x)
+        return out
 
 
 class TemporalBlock(nn.Module):

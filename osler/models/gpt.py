@@ -9,7 +9,7 @@ from osler.models.language import Scores, check_language
 from osler.nn.options import dropped, whole
 from osler.nn.positions import Positions
 from osler.nn.state import State
-from osler.nn.transformer import TransformerLayer
+from osler.nn.transformer import TransformerLayer, layers_of
 
 
 class GPT(nn.Module):
@@ -78,8 +78,8 @@ class GPT(nn.Module):
     def begin(self, rows: int) -> State:
         """The state before the first token: no keys and no values yet, for so many rows."""
         none = []
-        for layer in self.layers:
-            heads = layer.attention.heads  # type: ignore[union-attr]
+        for layer in layers_of(self.layers):
+            heads = layer.attention.heads
             empty = self.embedding.weight.new_empty(rows, heads, 0, self.embedding.embedding_dim // heads)
             none.append((empty, empty))
         return tuple(none)
@@ -89,7 +89,7 @@ class GPT(nn.Module):
         x = self.positions(self.embedding(tokens), start=past[0][0].shape[2])  # (N, L, width)
         x = self.dropout(x)
         kept = []
-        for layer, before in zip(self.layers, past, strict=True):
+        for layer, before in zip(layers_of(self.layers), past, strict=True):
             x, after = layer.extend(x, before)
             kept.append(after)
         logits = self.output(self.norm(x))  # (N, L, V)

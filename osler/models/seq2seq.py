@@ -99,6 +99,7 @@ class Seq2Seq(nn.Module):
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """The logits for what comes after each of the tokens (N, T), and the state after the last."""
+        own: Any
         own, memory, keys, inside = state
         x = self.dropout(self.target(tokens))  # (N, T, width)
         if self.attention is None or self.readout is None:

@@ -13,7 +13,7 @@ from osler.nn.masks import lengths_of, within
 from osler.nn.options import dropped, whole
 from osler.nn.positions import Positions
 from osler.nn.state import State
-from osler.nn.transformer import TransformerLayer
+from osler.nn.transformer import TransformerLayer, layers_of
 
 
 class Translator(nn.Module):
@@ -102,8 +102,9 @@ class Translator(nn.Module):
             x = layer(x, inside[:, None, None])
         x = self.encoder_norm(x)
         kept = []
-        for layer in self.decoder:
-            memory = layer.memory_attention.keys_values(x)  # type: ignore[union-attr]
+        for layer in layers_of(self.decoder):
+            assert layer.memory_attention is not None
+            memory = layer.memory_attention.keys_values(x)
             empty = memory[0][:, :, :0]
             kept.append(((empty, empty), memory))
         return inside, tuple(kept)
@@ -116,7 +117,7 @@ class Translator(nn.Module):
         x = self.target(tokens) * self.scale
         x = self.dropout(self.target_positions(x, start=before[0][0][0].shape[2]))  # (N, T, width)
         kept = []
-        for layer, (past, memory) in zip(self.decoder, before, strict=True):
+        for layer, (past, memory) in zip(layers_of(self.decoder), before, strict=True):
             x, past = layer.extend(x, past, memory, inside[:, None, None])
             kept.append((past, memory))
         return self.output(self.decoder_norm(x)), (inside, tuple(kept))

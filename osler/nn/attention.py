@@ -152,7 +152,7 @@ class MultiHeadAttention(Watched):
 
     def _split(self, x: Tensor) -> Tensor:
         """(N, L, width) → (N, heads, L, width / heads)."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 SCORES = ("bahdanau", "dot", "general", "concat")

@@ -28,7 +28,7 @@ class GateNorm(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(size, bias=False) for size in sizes)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = zip(self.norms, x.split(self.sizes, dim=-1), strict=True)
+        parts = zip(self.norms, torch.split(x, self.sizes, dim=-1), strict=True)
         return torch.cat([norm(part) for norm, part in parts], dim=-1)
 
 

@@ -15,7 +15,7 @@ from osler.nn.options import dropped, whole
 CELLS: dict[str, type[Cell]] = {"elman": ElmanCell, "lstm": LSTMCell, "gru": GRUCell}
 # What an input that says "this row has ended" adds to each gate, so that the state stays as it is.
 HOLD = {"LSTM": (-1e4, 1e4, 0.0, 0.0), "GRU": (0.0, 1e4, 0.0)}
-FUSED: dict[str, type[nn.RNNBase]] = {"elman": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+FUSED: dict[str, Callable[..., nn.RNNBase]] = {"elman": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Recurrent(nn.Module):
@@ -112,7 +112,7 @@ class Recurrent(nn.Module):
         if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # Processors run these kernels several times slower in bfloat16, or not at all.
             with torch.autocast("cpu", enabled=False):
-                return self._fused(self.fused, x.to(self.fused.weight_hh_l0.dtype), state, lengths)
+                return self._fused(self.fused, x.to(next(self.fused.parameters()).dtype), state, lengths)
         return self._fused(self.fused, x, state, lengths)
 
     def _fused(
@@ -180,7 +180,7 @@ def _held(fused: nn.RNNBase, x: Tensor, state: CellState | None, lengths: Tensor
     Each layer has one more input, 1 after a row's end, with fixed weights that shut its gates there: nothing comes in
     and nothing is forgotten, exactly, as σ(−10⁴) is 0 and σ(10⁴) is 1.
     """
-    run = torch.lstm if fused.mode == "LSTM" else torch.gru
+    run: Any = torch.lstm if fused.mode == "LSTM" else torch.gru
     directions = 2 if fused.bidirectional else 1
     ended = (torch.arange(x.shape[1], device=x.device) >= lengths.unsqueeze(1)).unsqueeze(2)  # (N, L, 1)
     hold = x.new_tensor(HOLD[fused.mode]).repeat_interleave(fused.hidden_size).unsqueeze(1)

@@ -1,5 +1,6 @@
 """One layer of a Transformer, as encoder or decoder."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from torch import Tensor, nn
@@ -79,3 +80,10 @@ class TransformerLayer(nn.Module):
         x = x + self.dropout(found)
         after: Tensor = norm(x) if self.post else x
         return after
+
+
+def layers_of(stack: nn.ModuleList) -> Iterator[TransformerLayer]:
+    """The layers of a stack, as what they are."""
+    for layer in stack:
+        assert isinstance(layer, TransformerLayer)
+        yield layer
