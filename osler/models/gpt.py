@@ -77,12 +77,7 @@ class GPT(nn.Module):
 
     def begin(self, rows: int) -> State:
         """The state before the first token: no keys and no values yet, for so many rows."""
-        none = []
-        for layer in layers_of(self.layers):
-            heads = layer.attention.heads
-            empty = self.embedding.weight.new_empty(rows, heads, 0, self.embedding.embedding_dim // heads)
-            none.append((empty, empty))
-        return tuple(none)
+        return tuple(layer.attention.nothing(rows) for layer in layers_of(self.layers))
 
     def forward(self, tokens: Tensor, state: State | None = None) -> Any:
         past: Any = self.begin(len(tokens)) if state is None else state
@@ -90,7 +85,7 @@ class GPT(nn.Module):
         x = self.dropout(x)
         kept = []
         for layer, before in zip(layers_of(self.layers), past, strict=True):
-            x, after = layer.extend(x, before)
+            x, after = layer(x, past=before)
             kept.append(after)
         logits = self.output(self.norm(x))  # (N, L, V)
         return logits if state is None else (logits, tuple(kept))

@@ -105,8 +105,7 @@ class Translator(nn.Module):
         for layer in layers_of(self.decoder):
             assert layer.memory_attention is not None
             memory = layer.memory_attention.keys_values(x)
-            empty = memory[0][:, :, :0]
-            kept.append(((empty, empty), memory))
+            kept.append((layer.attention.nothing(len(x)), memory))
         return inside, tuple(kept)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -118,7 +117,7 @@ class Translator(nn.Module):
         x = self.dropout(self.target_positions(x, start=before[0][0][0].shape[2]))  # (N, T, width)
         kept = []
         for layer, (past, memory) in zip(layers_of(self.decoder), before, strict=True):
-            x, past = layer.extend(x, past, memory, inside[:, None, None])
+            x, past = layer(x, inside[:, None, None], past=past, memory=memory)
             kept.append((past, memory))
         return self.output(self.decoder_norm(x)), (inside, tuple(kept))
 

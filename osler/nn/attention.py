@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,8 +77,8 @@ class MultiHeadAttention(Watched):
     Called with x (N, T, width), it lets the sequence look at itself; with `memory`, the keys and values of another
     sequence as `keys_values` gives them, at that one. → (N, T, width).
     `mask`, which broadcasts to (N, heads, T, S): True where a query may see a key.
-    `extend` is self-attention for sequences that grow: queries see themselves and what came before, of that the last
-    `window` places.
+    With `past`, the keys and values of what came before, the sequence is one that grows: each place sees itself and what
+    came before, of that the last `window` places. → (N, T, width) and the past for what follows.
 
     `rotary`: queries and keys are turned by their places. `dropout` leaves out weights. Raises InputError for a width
     that is no multiple of the heads.
@@ -109,12 +110,25 @@ class MultiHeadAttention(Watched):
         keys, values = self.key_value(x).chunk(2, dim=-1)
         return self._split(keys), self._split(values)
 
-    def forward(self, x: Tensor, memory: KeysValues | None = None, mask: Tensor | None = None) -> Tensor:
+    def nothing(self, rows: int) -> KeysValues:
+        """The past of sequences that begin."""
+        width = self.query.in_features // self.heads
+        empty = self.query.weight.new_empty(rows, self.heads, 0, width)
+        return empty, empty
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: KeysValues | None = None,
+        mask: Tensor | None = None,
+        past: KeysValues | None = None,
+    ) -> Any:
+        if past is not None:
+            return self._extend(x, past)
         keys, values = self.keys_values(x) if memory is None else memory
         return self._look(x, keys, values, mask)
 
-    def extend(self, x: Tensor, past: KeysValues) -> tuple[Tensor, KeysValues]:
-        """The attention of new places x (N, T, width) to the past and themselves, and the past for what follows."""
+    def _extend(self, x: Tensor, past: KeysValues) -> tuple[Tensor, KeysValues]:
         keys, values = self.keys_values(x)
         if past[0].shape[2]:
             keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)

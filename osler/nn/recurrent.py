@@ -1,21 +1,17 @@
 """A cell repeated over a sequence: in layers, in both directions, with a state that can be carried on."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from osler.errors import InputError, unknown_name
 from osler.nn.cells import Cell, CellState, ElmanCell, GRUCell, LSTMCell
+from osler.nn.fused import FUSED, each
 from osler.nn.initialisation import initialize
 from osler.nn.options import dropped, whole
 
 CELLS: dict[str, type[Cell]] = {"elman": ElmanCell, "lstm": LSTMCell, "gru": GRUCell}
-# What an input that says "this row has ended" adds to each gate, so that the state stays as it is.
-HOLD = {"LSTM": (-1e4, 1e4, 0.0, 0.0), "GRU": (0.0, 1e4, 0.0)}
-FUSED: dict[str, Callable[..., nn.RNNBase]] = {"elman": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Recurrent(nn.Module):
@@ -112,23 +108,16 @@ class Recurrent(nn.Module):
         if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # Processors run these kernels several times slower in bfloat16, or not at all.
             with torch.autocast("cpu", enabled=False):
-                return self._fused(self.fused, x.to(next(self.fused.parameters()).dtype), state, lengths)
-        return self._fused(self.fused, x, state, lengths)
+                return self._at_once(self.fused, x.to(next(self.fused.parameters()).dtype), state, lengths)
+        return self._at_once(self.fused, x, state, lengths)
 
-    def _fused(
+    def _at_once(
         self, fused: nn.RNNBase, x: Tensor, state: CellState | None, lengths: Tensor | None
     ) -> tuple[Tensor, CellState]:
         if state is not None:  # torch has the batch on the second axis
-            state = _each(state, lambda part: part.transpose(0, 1).to(x.dtype).contiguous())
-        if lengths is None:
-            outputs, end = fused(x, state)
-        elif x.device.type == "cpu" and fused.mode in HOLD:
-            outputs, end = _held(fused, x, state, lengths)
-        else:
-            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-            outputs, end = fused(packed, state)
-            outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])
-        return outputs, _each(end, lambda part: part.transpose(0, 1))
+            state = each(state, lambda part: part.transpose(0, 1).to(x.dtype).contiguous())
+        outputs, end = fused(x, state, lengths)
+        return outputs, each(end, lambda part: part.transpose(0, 1))
 
     def _stepwise(self, x: Tensor, state: CellState | None, lengths: Tensor | None) -> tuple[Tensor, CellState]:
         ends: list[CellState] = []
@@ -140,7 +129,7 @@ class Recurrent(nn.Module):
                 cell = self.cells[index + direction]
                 assert isinstance(cell, Cell)
                 number = len(ends)
-                start = cell.begin(x) if state is None else _each(state, lambda part: part[:, number])  # noqa: B023
+                start = cell.begin(x) if state is None else each(state, lambda part: part[:, number])  # noqa: B023
                 outputs, end = scan(cell, x, start, lengths, backward=direction == 1)
                 sides.append(outputs)
                 ends.append(end)
@@ -172,51 +161,3 @@ def scan(
                 after = (after[0].where(counts, state[0]), after[1].where(counts, state[1]))
         outputs[t], state = h, after
     return torch.stack(outputs, dim=1), state
-
-
-def _held(fused: nn.RNNBase, x: Tensor, state: CellState | None, lengths: Tensor) -> tuple[Tensor, CellState]:
-    """The fused layers over rows of these lengths without packing, which takes twice the time on processors.
-
-    Each layer has one more input, 1 after a row's end, with fixed weights that shut its gates there: nothing comes in
-    and nothing is forgotten, exactly, as σ(−10⁴) is 0 and σ(10⁴) is 1.
-    """
-    run: Any = torch.lstm if fused.mode == "LSTM" else torch.gru
-    directions = 2 if fused.bidirectional else 1
-    ended = (torch.arange(x.shape[1], device=x.device) >= lengths.unsqueeze(1)).unsqueeze(2)  # (N, L, 1)
-    hold = x.new_tensor(HOLD[fused.mode]).repeat_interleave(fused.hidden_size).unsqueeze(1)
-    if state is None:
-        zeros = x.new_zeros(fused.num_layers * directions, len(x), fused.hidden_size)
-        state = (zeros, zeros) if fused.mode == "LSTM" else zeros
-    ends: list[Any] = []
-    for layer in range(fused.num_layers):
-        own = slice(layer * directions, (layer + 1) * directions)
-        weights = [
-            torch.cat([weight, hold], dim=1) if place == 0 else weight
-            for side in fused.all_weights[own]
-            for place, weight in enumerate(side)
-        ]
-        if layer and fused.dropout:
-            x = nn.functional.dropout(x, fused.dropout, fused.training)
-        start = _each(state, lambda part: part[own])  # noqa: B023
-        x, *end = run(
-            torch.cat([x, ended.to(x.dtype)], dim=2),
-            start,
-            weights,
-            True,
-            1,
-            0.0,
-            fused.training,
-            fused.bidirectional,
-            True,
-        )
-        if fused.mode == "LSTM":  # what it shows has gone on, with the cell held
-            forward = x[torch.arange(len(x), device=x.device), lengths - 1, : fused.hidden_size]
-            end[0] = torch.cat([forward.unsqueeze(0), end[0][1:]])
-        x = x.masked_fill(ended, 0)
-        ends.append(end)
-    joined = [torch.cat(parts) for parts in zip(*ends, strict=True)]
-    return x, (joined[0], joined[1]) if fused.mode == "LSTM" else joined[0]
-
-
-def _each(state: CellState, change: Callable[[Tensor], Tensor]) -> CellState:
-    return change(state) if isinstance(state, Tensor) else (change(state[0]), change(state[1]))

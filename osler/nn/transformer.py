@@ -1,7 +1,7 @@
 """One layer of a Transformer, as encoder or decoder."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -18,9 +18,9 @@ class TransformerLayer(nn.Module):
     paper: norm(x + dropout(f(x))). `hidden`: the width between the dense layers, default 4 · width. `remembers`: with a
     second attention between, to the keys and values of another sequence.
 
-    Called with x (N, L, width) and a mask: every place sees every place that the mask lets it see. `extend` is for
-    decoders, whose places see what came before: it takes the keys and values of the past, and gives those for what
-    follows.
+    Called with x (N, L, width) and a mask, which broadcasts to (N, heads, L, L): every place sees every place that the
+    mask lets it see. With `past`, the keys and values of what came before, it decodes: places see what came before, the
+    mask is that of the `memory`, (N, heads, L, S), and beside x comes the past for what follows.
     Source: Vaswani et al., "Attention is all you need", 2017; the place of the norm, Xiong et al., "On layer
     normalization in the Transformer architecture", 2020.
 
@@ -54,23 +54,25 @@ class TransformerLayer(nn.Module):
         self.dense_norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropped("dropout", dropout))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        found = self.attention(self._before(x, self.attention_norm), mask=mask)
-        return self._dense(self._after(x, found, self.attention_norm))
-
-    def extend(
-        self, x: Tensor, past: KeysValues, memory: KeysValues | None = None, mask: Tensor | None = None
-    ) -> tuple[Tensor, KeysValues]:
-        """(N, T, width) after those of the past; `mask`, that of the memory, broadcasts to (N, heads, T, S)."""
-        found, past = self.attention.extend(self._before(x, self.attention_norm), past)
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        past: KeysValues | None = None,
+        memory: KeysValues | None = None,
+    ) -> Any:
+        before = self._before(x, self.attention_norm)
+        found = self.attention(before, mask=mask) if past is None else self.attention(before, past=past)
+        after = None
+        if past is not None:
+            found, after = found
         x = self._after(x, found, self.attention_norm)
         if self.memory_attention is not None and self.memory_norm is not None:
             found = self.memory_attention(self._before(x, self.memory_norm), memory, mask)
             x = self._after(x, found, self.memory_norm)
-        return self._dense(x), past
-
-    def _dense(self, x: Tensor) -> Tensor:
-        return self._after(x, self.dense(self._before(x, self.dense_norm)), self.dense_norm)
+        x = self._after(x, self.dense(self._before(x, self.dense_norm)), self.dense_norm)
+        return x if past is None else (x, after)
 
     def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
         before: Tensor = x if self.post else norm(x)

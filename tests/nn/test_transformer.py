@@ -57,8 +57,8 @@ def test_a_decoder_is_torchs(norm):
     theirs, x, memory = torchs(ours, norm, decodes=True), torch.randn(3, 5, 8), torch.randn(3, 4, 8)
     inside = torch.arange(4) < torch.tensor([[4], [2], [3]])
     expected = theirs(x, memory, tgt_mask=~causal(5, 5), memory_key_padding_mask=~inside)
-    past = (x.new_empty(3, 2, 0, 4),) * 2
-    found, _ = ours.extend(x, past, ours.memory_attention.keys_values(memory), inside[:, None, None])
+    memory = ours.memory_attention.keys_values(memory)
+    found, _ = ours(x, inside[:, None, None], past=ours.attention.nothing(3), memory=memory)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
