@@ -45,6 +45,7 @@ def draw(model: str, inputs: tuple[int, ...], outputs: int, options: dict[str, A
     network = MODELS.create(model, inputs=inputs, outputs=outputs, **options)
     tokens = any(isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag) for part in network.modules())
     sample = torch.ones(1, *inputs, dtype=torch.int64) if tokens else torch.zeros(1, *inputs)
-    # A network of pairs of sequences takes two.
     taken = [p for p in inspect.signature(network.forward).parameters.values() if p.default is p.empty]
-    return Drawing(MODELS.resolve(model), inputs, layers(network, *[sample] * len(taken)))
+    # A network that writes is shown with one token of what it writes.
+    written = [sample[:, :1]] * (len(taken) - 1)
+    return Drawing(MODELS.resolve(model), inputs, layers(network, sample, *written))

@@ -136,7 +136,8 @@ def lstm(
 ) -> RecurrentNetwork:
     """Long short-term memory (Hochreiter and Schmidhuber, 1997).
 
-    Formula: that of `LSTMCell` at each step, then logits = V·pool(h_1 … h_L) + b.
+    Formula: i, f, g, o = W x_t + U h + b; c ← σ(f)·c + σ(i)·tanh(g); h ← σ(o)·tanh(c) at each step;
+    logits = V·pool(h_1 … h_L) + b.
     Shapes: tokens (N, L) with `vocabulary`, 0 being padding, or numbers (N, L, F) → (N, outputs); with `every` one
     answer for each step, (N, L, outputs).
     Options: `vocabulary`: how many tokens there are, padding included; they become vectors of `width`. `hidden` units
@@ -182,7 +183,8 @@ def gru(
 ) -> RecurrentNetwork:
     """A network of gated recurrent units (Cho et al., 2014).
 
-    Formula: that of `GRUCell` at each step, then logits = V·pool(h_1 … h_L) + b.
+    Formula: r, z = σ(W x_t + U h + b); n = tanh(W_n x_t + b_n + r·(U_n h + b_m)); h ← (1 − z)·n + z·h at each step;
+    logits = V·pool(h_1 … h_L) + b.
     Shapes: tokens (N, L) with `vocabulary`, 0 being padding, or numbers (N, L, F) → (N, outputs); with `every` one
     answer for each step, (N, L, outputs).
     Options: `vocabulary`: how many tokens there are, padding included; they become vectors of `width`. `hidden` units

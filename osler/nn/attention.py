@@ -77,7 +77,7 @@ class MultiHeadAttention(Watched):
     Called with x (N, T, width), it lets the sequence look at itself; with `memory`, the keys and values of another
     sequence as `keys_values` gives them, at that one. → (N, T, width).
     `mask`, which broadcasts to (N, heads, T, S): True where a query may see a key.
-    With `past`, the keys and values of what came before, the sequence is one that grows: each place sees itself and what
+    With `past`, the keys and values of what came before, the sequence is one that grows: a place sees itself and what
     came before, of that the last `window` places. → (N, T, width) and the past for what follows.
 
     `rotary`: queries and keys are turned by their places. `dropout` leaves out weights. Raises InputError for a width

@@ -76,7 +76,10 @@ def beam_search(
             kept = (first + beam).flatten()
             state = chosen(state, kept)
             tokens = torch.cat([tokens[kept], token.reshape(-1, 1)], dim=1)
-            if ended.all():
+            # No beginning can come to more than its own log p at the full length, as no token adds to it.
+            done = scored(log_p, length, penalty).masked_fill(~ended, -torch.inf).amax(dim=1)
+            hope = scored(log_p, torch.full_like(length, longest), penalty).masked_fill(ended, -torch.inf).amax(dim=1)
+            if (done >= hope).all():
                 break
         scores, best = scored(log_p, length, penalty).max(dim=1)
         return Written(tokens[first.squeeze(1) + best, 1:], scores)

@@ -24,7 +24,9 @@ class OfLengths(nn.RNNBase):
     def forward(self, x: Any, state: Any = None, lengths: Tensor | None = None) -> Any:
         if lengths is None:
             return super().forward(x, state)
-        if x.device.type == "cpu" and self.mode in HOLD:
+        # What an LSTM shows is not held, so a backward direction cannot begin with what another stretch has shown.
+        carried = self.mode == "LSTM" and self.bidirectional and state is not None
+        if x.device.type == "cpu" and self.mode in HOLD and not carried:
             return held(self, x, state, lengths)
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, end = super().forward(packed, state)

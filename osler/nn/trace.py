@@ -15,7 +15,7 @@ AXES = {1: "L", 2: "HW", 3: "DHW"}
 
 
 def layers(module: nn.Module, *inputs: Tensor) -> list[Layer]:
-    """One row per call of a layer, in the order of execution, from one forward pass of `inputs` (with their batch axis).
+    """One row per call of a layer, in the order of execution, from one forward pass of `inputs` (with batch axes).
 
     A layer is a module that calls no other module. One that is called twice has two rows; its parameters count in the
     first. A module that calls others but holds parameters itself has a row for those, before its layers; one that was

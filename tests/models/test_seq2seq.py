@@ -22,11 +22,10 @@ def reversals(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attention", ["bahdanau", "dot"])
-def test_it_learns_to_write_backwards_and_shows_where_it_looks(attention):
+def test_it_learns_to_write_backwards_and_shows_where_it_looks():
     torch.manual_seed(0)
     source, target = reversals(512, seed=0)
-    model = Seq2Seq(inputs=(5,), outputs=10, vocabulary=10, attention=attention, width=32, hidden=48, dropout=0.0)
+    model = Seq2Seq(inputs=(5,), outputs=10, vocabulary=10, attention="dot", width=32, hidden=48, dropout=0.0)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(18):
         for rows in torch.randperm(512).split(64):

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from osler.errors import InputError
-from osler.models.language import check_language
 from osler.models.sequences import Entry, check_numbers, check_tokens, pooled
 
 
@@ -35,4 +34,3 @@ def test_refusals():
         check_tokens("net", (3,), 2, None)
     with pytest.raises(InputError, match=r"net takes sequences of numbers .*got inputs \(3,\); an example"):
         check_numbers("net", (3,), 2)
-    assert check_language("net", (3,), 7, None) == check_language("net", (3,), 7, 7) == 7
