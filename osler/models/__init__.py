@@ -98,7 +98,6 @@ MODELS: Registry[nn.Module] = Registry(
         "fasttext": "bag_of_embeddings",
         "text_cnn": "textcnn",
         "tcn": "conv1d",
-        "encoder": "transformer",
         "language_model": "gpt",
         "recurrent_language_model": "lstm_lm",
     },

@@ -77,15 +77,19 @@ class GPT(nn.Module):
 
     def begin(self, rows: int) -> State:
         """The state before the first token: no keys and no values yet, for so many rows."""
-        return tuple(layer.attention.nothing(rows) for layer in layers_of(self.layers))
+        weight = self.embedding.weight
+        return self._nothing(torch.empty(rows, device=weight.device, dtype=weight.dtype))
+
+    def _nothing(self, x: Tensor) -> State:
+        return tuple(layer.attention.nothing(x) for layer in layers_of(self.layers))
 
     def forward(self, tokens: Tensor, state: State | None = None) -> Any:
-        past: Any = self.begin(len(tokens)) if state is None else state
-        x = self.positions(self.embedding(tokens), start=past[0][0].shape[2])  # (N, L, width)
-        x = self.dropout(x)
+        x = self.embedding(tokens)  # (N, L, width)
+        past: Any = self._nothing(x) if state is None else state
+        x = self.dropout(self.positions(x, start=past[0][0].shape[2]))
         kept = []
         for layer, before in zip(layers_of(self.layers), past, strict=True):
-            x, after = layer(x, past=before)
+            x, after, _ = layer(x, past=before)
             kept.append(after)
         logits = self.output(self.norm(x))  # (N, L, V)
         return logits if state is None else (logits, tuple(kept))

@@ -95,18 +95,13 @@ class Translator(nn.Module):
         return logits
 
     def encode(self, source: Tensor) -> State:
-        """Where something was read, and for each layer of the decoder the past (nothing yet) and what was read."""
+        """Where something was read, and for each layer of the decoder its past (nothing yet) and what was read."""
         inside = within(lengths_of(source), source.shape[1])  # (N, S)
         x = self.dropout(self.source_positions(self.source(source) * self.scale))  # (N, S, width)
         for layer in self.encoder:
             x = layer(x, inside[:, None, None])
         x = self.encoder_norm(x)
-        kept = []
-        for layer in layers_of(self.decoder):
-            assert layer.memory_attention is not None
-            memory = layer.memory_attention.keys_values(x)
-            kept.append((layer.attention.nothing(len(x)), memory))
-        return inside, tuple(kept)
+        return inside, tuple((layer.attention.nothing(x), x) for layer in layers_of(self.decoder))
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """The logits for what comes after each of the tokens (N, T), and the state after the last."""
@@ -117,7 +112,7 @@ class Translator(nn.Module):
         x = self.dropout(self.target_positions(x, start=before[0][0][0].shape[2]))  # (N, T, width)
         kept = []
         for layer, (past, memory) in zip(layers_of(self.decoder), before, strict=True):
-            x, past = layer(x, inside[:, None, None], past=past, memory=memory)
+            x, past, memory = layer(x, inside[:, None, None], past=past, memory=memory)
             kept.append((past, memory))
         return self.output(self.decoder_norm(x)), (inside, tuple(kept))
 

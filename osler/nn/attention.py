@@ -110,10 +110,9 @@ class MultiHeadAttention(Watched):
         keys, values = self.key_value(x).chunk(2, dim=-1)
         return self._split(keys), self._split(values)
 
-    def nothing(self, rows: int) -> KeysValues:
-        """The past of sequences that begin."""
-        width = self.query.in_features // self.heads
-        empty = self.query.weight.new_empty(rows, self.heads, 0, width)
+    def nothing(self, x: Tensor) -> KeysValues:
+        """The past of sequences x (N, …) that begin."""
+        empty = x.new_empty(len(x), self.heads, 0, self.query.in_features // self.heads)
         return empty, empty
 
     def forward(

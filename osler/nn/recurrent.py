@@ -97,7 +97,7 @@ class Recurrent(nn.Module):
         """The state before the first step, zeros, for so many rows."""
         weight = next(self.parameters())
         count = self.fused.num_layers * self.directions if self.fused is not None else len(self.cells)
-        zeros = weight.new_zeros(rows, count, self.hidden_size)
+        zeros = torch.zeros(rows, count, self.hidden_size, device=weight.device, dtype=weight.dtype)
         return (zeros, zeros) if self.kind == "lstm" else zeros
 
     def forward(

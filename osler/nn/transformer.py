@@ -20,7 +20,8 @@ class TransformerLayer(nn.Module):
 
     Called with x (N, L, width) and a mask, which broadcasts to (N, heads, L, L): every place sees every place that the
     mask lets it see. With `past`, the keys and values of what came before, it decodes: places see what came before, the
-    mask is that of the `memory`, (N, heads, L, S), and beside x comes the past for what follows.
+    mask is that of the `memory`, (N, heads, L, S), and beside x come the past and the memory for what follows. A memory
+    (N, S, width) comes back as its keys and values, so that they are computed once.
     Source: Vaswani et al., "Attention is all you need", 2017; the place of the norm, Xiong et al., "On layer
     normalization in the Transformer architecture", 2020.
 
@@ -60,7 +61,7 @@ class TransformerLayer(nn.Module):
         mask: Tensor | None = None,
         *,
         past: KeysValues | None = None,
-        memory: KeysValues | None = None,
+        memory: Tensor | KeysValues | None = None,
     ) -> Any:
         before = self._before(x, self.attention_norm)
         found = self.attention(before, mask=mask) if past is None else self.attention(before, past=past)
@@ -69,10 +70,12 @@ class TransformerLayer(nn.Module):
             found, after = found
         x = self._after(x, found, self.attention_norm)
         if self.memory_attention is not None and self.memory_norm is not None:
+            if isinstance(memory, Tensor):
+                memory = self.memory_attention.keys_values(memory)
             found = self.memory_attention(self._before(x, self.memory_norm), memory, mask)
             x = self._after(x, found, self.memory_norm)
         x = self._after(x, self.dense(self._before(x, self.dense_norm)), self.dense_norm)
-        return x if past is None else (x, after)
+        return x if past is None else (x, after, memory)
 
     def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
         before: Tensor = x if self.post else norm(x)

@@ -42,7 +42,7 @@ def test_several_heads_are_torchs_module():
     torch.testing.assert_close(seen[""], [weights])
     torch.testing.assert_close(ours(x, ours.keys_values(y), inside[:, None, None]), expected)  # nobody looks: fused
     assert len(seen[""]) == 1
-    past = ours.nothing(3)
+    past = ours.nothing(x)
     expected, _ = theirs(x, x, x, attn_mask=~causal(5, 5))
     torch.testing.assert_close(ours(x, past=past)[0], expected)
     with attention_weights(ours) as seen:
@@ -62,7 +62,7 @@ def test_a_window_is_the_same_in_parts(parts, rotary):
 
         q, k = rotate(q), rotate(k)
     expected = attention.output(dot_product_attention(q, k, v, causal(9, 9, 3))[0].transpose(1, 2).flatten(2))
-    past, found = attention.nothing(2), []
+    past, found = attention.nothing(x), []
     for part in x.split(parts, dim=1):
         y, past = attention(part, past=past)
         found.append(y)

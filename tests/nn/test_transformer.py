@@ -57,8 +57,10 @@ def test_a_decoder_is_torchs(norm):
     theirs, x, memory = torchs(ours, norm, decodes=True), torch.randn(3, 5, 8), torch.randn(3, 4, 8)
     inside = torch.arange(4) < torch.tensor([[4], [2], [3]])
     expected = theirs(x, memory, tgt_mask=~causal(5, 5), memory_key_padding_mask=~inside)
-    memory = ours.memory_attention.keys_values(memory)
-    found, _ = ours(x, inside[:, None, None], past=ours.attention.nothing(3), memory=memory)
+    past = ours.attention.nothing(x)
+    found, _, kept = ours(x, inside[:, None, None], past=past, memory=memory)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    found, _, _ = ours(x, inside[:, None, None], past=past, memory=kept)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
