@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,4 +43,9 @@ def draw(model: str, inputs: tuple[int, ...], outputs: int, options: dict[str, A
     from osler.nn.trace import layers
 
     network = MODELS.create(model, inputs=inputs, outputs=outputs, **options)
-    return Drawing(MODELS.resolve(model), inputs, layers(network, torch.zeros(1, *inputs)))
+    tokens = any(isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag) for part in network.modules())
+    sample = torch.ones(1, *inputs, dtype=torch.int64) if tokens else torch.zeros(1, *inputs)
+    taken = [p for p in inspect.signature(network.forward).parameters.values() if p.default is p.empty]
+    # A network that writes is shown with one token of what it writes.
+    written = [sample[:, :1]] * (len(taken) - 1)
+    return Drawing(MODELS.resolve(model), inputs, layers(network, sample, *written))

@@ -5,19 +5,28 @@ from types import ModuleType
 
 from torch import nn
 
-from osler.models import cifar_resnet, resnet, squeezenet, vgg
+from osler.models import cifar_resnet, recurrent, resnet, squeezenet, vgg
 from osler.models.alexnet import AlexNet
+from osler.models.bag_of_embeddings import BagOfEmbeddings
+from osler.models.conv1d import TemporalConvNet
 from osler.models.convnet import ConvNet
+from osler.models.dlinear import DLinear, NLinear
 from osler.models.efficientnet import EfficientNetB0
 from osler.models.googlenet import GoogLeNet
+from osler.models.gpt import GPT
 from osler.models.inception_v3 import InceptionV3
 from osler.models.lenet5 import LeNet5
 from osler.models.linear import Linear
+from osler.models.lstm_lm import LSTMLanguageModel
 from osler.models.mlp import MLP
 from osler.models.mobilenet_v1 import MobileNetV1
 from osler.models.mobilenet_v2 import MobileNetV2
 from osler.models.mobilenet_v3 import MobileNetV3Small
 from osler.models.perceptron import Perceptron
+from osler.models.seq2seq import Seq2Seq
+from osler.models.textcnn import TextCNN
+from osler.models.transformer import Transformer
+from osler.models.translator import Translator
 from osler.models.unet import UNet
 from osler.models.zfnet import ZFNet
 from osler.registry import Registry
@@ -59,6 +68,19 @@ MODELS: Registry[nn.Module] = Registry(
         "mobilenet_v3_small": MobileNetV3Small,
         "efficientnet_b0": EfficientNetB0,
         "unet": UNet,
+        "elman": recurrent.elman,
+        "lstm": recurrent.lstm,
+        "gru": recurrent.gru,
+        "bag_of_embeddings": BagOfEmbeddings,
+        "textcnn": TextCNN,
+        "conv1d": TemporalConvNet,
+        "dlinear": DLinear,
+        "nlinear": NLinear,
+        "transformer": Transformer,
+        "gpt": GPT,
+        "lstm_lm": LSTMLanguageModel,
+        "seq2seq": Seq2Seq,
+        "translator": Translator,
     },
     aliases={
         "lenet": "lenet5",
@@ -72,6 +94,12 @@ MODELS: Registry[nn.Module] = Registry(
         "logistic_regression": "linear",
         "linear_regression": "linear",
         "softmax_regression": "linear",
+        "rnn": "elman",
+        "fasttext": "bag_of_embeddings",
+        "text_cnn": "textcnn",
+        "tcn": "conv1d",
+        "language_model": "gpt",
+        "recurrent_language_model": "lstm_lm",
     },
 )
 

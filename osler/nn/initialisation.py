@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from osler.errors import InputError, unknown_name
 from osler.nn.activations import is_activation
+from osler.nn.cells import LSTMCell
 from osler.nn.initialisers import (
     auto,
     constant,
@@ -178,7 +179,7 @@ def _fill(plan: _Plan) -> None:
             raise InputError(f"layer {plan.where!r} has no shape yet; pass one batch through the network first")
         if "bias" in name:
             parameter.zero_()
-            if isinstance(layer, nn.LSTM | nn.LSTMCell) and "ih" in name:
+            if isinstance(layer, nn.LSTM | nn.LSTMCell | LSTMCell) and "ih" in name:
                 parameter.chunk(4)[1].fill_(1)  # the gates are input, forget, cell, output
             continue
         rule, options = plan.rule, plan.options

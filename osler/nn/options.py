@@ -31,3 +31,17 @@ def fraction(name: str, value: float) -> float:
     if not 0 <= finite(name, value) <= 1:
         raise InputError(f"{name} must lie between 0 and 1, got {value!r}")
     return value
+
+
+def whole(name: str, value: int) -> int:
+    """The value itself; InputError unless it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return value
+
+
+def dropped(name: str, value: float) -> float:
+    """The part that dropout leaves out, itself; InputError unless it is at least 0 and below 1."""
+    if not 0 <= finite(name, value) < 1:
+        raise InputError(f"{name} must be at least 0 and below 1, got {value!r}")
+    return value

@@ -14,8 +14,8 @@ from osler.records import Layer
 AXES = {1: "L", 2: "HW", 3: "DHW"}
 
 
-def layers(module: nn.Module, inputs: Tensor) -> list[Layer]:
-    """One row per call of a layer, in the order of execution, from one forward pass of `inputs` (with its batch axis).
+def layers(module: nn.Module, *inputs: Tensor) -> list[Layer]:
+    """One row per call of a layer, in the order of execution, from one forward pass of `inputs` (with batch axes).
 
     A layer is a module that calls no other module. One that is called twice has two rows; its parameters count in the
     first. A module that calls others but holds parameters itself has a row for those, before its layers; one that was
@@ -59,8 +59,8 @@ def layers(module: nn.Module, inputs: Tensor) -> list[Layer]:
     try:
         for m in watched:
             handles += [m.register_forward_pre_hook(begin), m.register_forward_hook(end, with_kwargs=True)]
-        with _undisturbed(module, inputs), torch.no_grad():
-            module.eval()(inputs)
+        with _undisturbed(module, inputs[0]), torch.no_grad():
+            module.eval()(*inputs)
     finally:
         for handle in handles:
             handle.remove()

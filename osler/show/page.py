@@ -12,7 +12,7 @@ from rich.text import Text
 
 from osler.show.describe import NOTES, Entry, titled
 from osler.show.panels import Plot
-from osler.show.plot import LARGER, OUTPUTS, SAMPLE, layers
+from osler.show.plot import OUTPUTS, example, layers
 from osler.show.terminal import beside, draw
 
 WIDTH = 80
@@ -85,10 +85,15 @@ def _python(entry: Entry) -> str:
         "initializer": f"osler.initialize(model, {name}{option})",
         "schedule": f"osler.schedule({name}, optimizer, steps=1000)",
         "penalty": f"osler.nn.PENALTIES.create({name}{option})",
-        "model": f"osler.model({name}, inputs={LARGER.get(entry.name, SAMPLE)}, outputs={OUTPUTS})",
+        "model": f"osler.model({name}, {_given(entry.name)})",
         "augmentation": f"osler.train(photos, augment=[{name}])",
         "dataset": f"osler.train({name})",
     }.get(entry.kind, "")
+
+
+def _given(model: str) -> str:
+    inputs, outputs, needed = example(model)
+    return ", ".join(f"{key}={value!r}" for key, value in {"inputs": inputs, "outputs": outputs, **needed}.items())
 
 
 def _indented(text: str, indent: int) -> str:
@@ -118,8 +123,11 @@ def _layers(name: str, options: Mapping[str, Any]) -> str:
     # The arithmetic doesn't fit beside it.
     shown = [replace(layer, arithmetic="", name=_short(layer.name)) for layer in network.layers]
     narrow = replace(network, layers=shown)
-    inputs = ",".join(map(str, LARGER.get(name, SAMPLE)))
-    cure = f"`osler draw {name} --inputs {inputs}` works out every size, for other inputs too."
+    inputs, outputs, needed = example(name)
+    command = f"osler draw {name} --inputs {','.join(map(str, inputs))}"
+    command += f" --outputs {outputs}" if outputs != OUTPUTS else ""
+    command += "".join(f" --set {key}={value}" for key, value in needed.items())
+    cure = f"`{command}` works out every size, for other inputs too."
     return f"{narrow.text()}\n\n{textwrap.fill(cure, WIDTH)}"
 
 

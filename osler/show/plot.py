@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from osler.drawing import Drawing
 
 SAMPLE, OUTPUTS = (1, 32, 32), 10  # of a network that is shown
-LARGER = {"alexnet": (3, 227, 227), "zfnet": (3, 224, 224), "inception_v3": (3, 299, 299)}  # too deep for so few pixels
+TOKENS, NUMBERS = {"inputs": (64,), "vocabulary": 5000}, {"inputs": (96, 5)}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    # Too deep for so few pixels.
+    "alexnet": {"inputs": (3, 227, 227)},
+    "zfnet": {"inputs": (3, 224, 224)},
+    "inception_v3": {"inputs": (3, 299, 299)},
+    # Networks for sequences.
+    **dict.fromkeys(("elman", "lstm", "gru", "textcnn", "bag_of_embeddings", "transformer"), TOKENS),
+    **dict.fromkeys(("conv1d", "dlinear", "nlinear"), NUMBERS),
+    **{name: {"inputs": (64,), "outputs": 5000} for name in ("gpt", "lstm_lm")},
+    **{name: TOKENS | {"outputs": 4000} for name in ("seq2seq", "translator")},
+}
 DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer")
 
 
@@ -70,4 +81,11 @@ def layers(name: str, options: Mapping[str, Any]) -> Drawing:
     """The layers of a network, for small pictures where it takes them."""
     from osler.drawing import draw
 
-    return draw(name, LARGER.get(name, SAMPLE), OUTPUTS, dict(options))
+    inputs, outputs, needed = example(name)
+    return draw(name, inputs, outputs, needed | dict(options))
+
+
+def example(name: str) -> tuple[tuple[int, ...], int, dict[str, Any]]:
+    """The inputs, outputs and needed options of a network that is shown."""
+    own = dict(EXAMPLES.get(name, {}))
+    return own.pop("inputs", SAMPLE), own.pop("outputs", OUTPUTS), own

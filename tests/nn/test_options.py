@@ -3,7 +3,7 @@ import math
 import pytest
 
 from osler.errors import InputError
-from osler.nn.options import finite, fraction, nonnegative, positive
+from osler.nn.options import dropped, finite, fraction, nonnegative, positive, whole
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,8 @@ from osler.nn.options import finite, fraction, nonnegative, positive
         (positive, [1e-9, 3], [0, -1, math.inf]),
         (nonnegative, [0, 2.5], [-1e-9, math.nan]),
         (fraction, [0, 0.5, 1], [-0.1, 1.1, math.nan]),
+        (dropped, [0, 0.5, 0.99], [-0.1, 1, math.nan]),
+        (whole, [1, 7], [0, -1, 1.5, True, "3"]),
     ],
 )
 def test_values_pass_unchanged_or_are_named_in_the_error(check, good, bad):
