@@ -87,6 +87,10 @@ QUESTIONS = {
     "categorical_cross_entropy": _Question(
         "z", _OF_TWO, "Two classes, target (1, 0); the score of the other is 0.", -5, 5, _share(1.0)
     ),
+    **dict.fromkeys(
+        ("dice", "dice_cross_entropy"),
+        _Question("z", _OF_TWO, "A mask of one pixel, two classes; the score of the other is 0.", -5, 5, _first_class),
+    ),
     "kl_divergence": _Question(
         "z",
         "score z of the first class",
