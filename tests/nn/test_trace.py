@@ -43,7 +43,7 @@ def test_lenet_has_the_shapes_and_parameters_of_the_paper() -> None:
         (nn.Conv2d(1, 1, 3, padding=1), (6, 6), "⌊(6 + 2·1 − 3)/1⌋ + 1 = 6"),
         (nn.Conv2d(1, 1, 3, padding="same"), (6, 6), "⌊(6 + 2·1 − 3)/1⌋ + 1 = 6"),
         (nn.Conv2d(1, 1, 3, padding="valid"), (6, 6), "⌊(6 + 2·0 − 3)/1⌋ + 1 = 4"),
-        (nn.Conv2d(1, 1, 3, dilation=2), (9, 9), "⌊(9 + 2·0 − 5)/1⌋ + 1 = 5"),
+        (nn.Conv2d(1, 1, 3, dilation=2), (9, 9), "⌊(9 + 2·0 − 2·(3 − 1) − 1)/1⌋ + 1 = 5"),
         (nn.Conv2d(1, 1, 3), (6, 7), "H: ⌊(6 + 2·0 − 3)/1⌋ + 1 = 4, W: ⌊(7 + 2·0 − 3)/1⌋ + 1 = 5"),
         (nn.Conv1d(1, 1, 4, stride=3), (12,), "⌊(12 + 2·0 − 4)/3⌋ + 1 = 3"),
         (nn.MaxPool3d(2), (4, 4, 4), "⌊(4 + 2·0 − 2)/2⌋ + 1 = 2"),
