@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -329,25 +330,26 @@ def report(
 @app.command()
 def draw(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a network's name, or a run folder")],
-    inputs: Annotated[str, typer.Option(help="shape of one sample")] = "1,32,32",
-    outputs: Annotated[int, typer.Option(min=1, help="numbers the network gives")] = 10,
+    inputs: Annotated[str | None, typer.Option(help="shape of one sample, like 1,32,32 (default: the usual)")] = None,
+    outputs: Annotated[int | None, typer.Option(min=1, help="numbers the network gives (default: the usual)")] = None,
     svg: Annotated[Path | None, typer.Option(help="write a drawing to this file")] = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """A network as a table: each layer's shape, how it comes about, and its parameters.
+    """A network as a table: each layer's shape, how it comes about, what it sees, its parameters and multiply-adds.
 
     Example: osler draw lenet5 --inputs 1,32,32 --svg lenet5.svg
     """
     from osler.drawing import draw as draw_model
 
-    drawing = draw_model(model, sample_shape(inputs), outputs, assignments(settings or []))
+    shape = None if inputs is None else sample_shape(inputs)
+    drawing = draw_model(model, shape, outputs, assignments(settings or []))
     if svg is not None:
         svg.write_text(drawing.svg(), encoding="utf-8")
     if as_json:
         print_json(drawing.record())
     else:
-        typer.echo(drawing.text())
+        typer.echo(drawing.text(shutil.get_terminal_size((120, 24)).columns))
         if svg is not None:
             typer.echo(f"drawn in {svg}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from osler.folder import MARK
 from osler.records import Layer
 from osler.report import svg, text_table
+
+SAMPLE, OUTPUTS = (1, 32, 32), 10  # of a network that is known for no others
 
 
 @dataclass(frozen=True)
@@ -19,18 +22,29 @@ class Drawing:
     inputs: tuple[int, ...]
     layers: list[Layer]
 
-    def text(self) -> str:
-        return text_table(self.layers, self.title, self.inputs)
+    def text(self, width: int = 120) -> str:
+        return text_table(self.layers, self.title, self.inputs, width)
 
     def svg(self) -> str:
         return svg(self.layers, self.title, self.inputs)
 
     def record(self) -> dict[str, Any]:
-        return {"name": self.title, "inputs": list(self.inputs), "layers": [asdict(layer) for layer in self.layers]}
+        return {
+            "name": self.title,
+            "inputs": list(self.inputs),
+            "parameters": sum(layer.parameters for layer in self.layers),
+            "multiply_adds": sum(layer.multiply_adds or 0 for layer in self.layers),
+            "layers": [asdict(layer) for layer in self.layers],
+        }
 
 
-def draw(model: str, inputs: tuple[int, ...], outputs: int, options: dict[str, Any]) -> Drawing:
-    """The drawing of a network by name, for samples of shape `inputs`; or of a run folder, as it was trained."""
+def draw(
+    model: str, inputs: tuple[int, ...] | None = None, outputs: int | None = None, options: dict[str, Any] | None = None
+) -> Drawing:
+    """The drawing of a network by name, for samples of shape `inputs`; or of a run folder, as it was trained.
+
+    Inputs and outputs that are not given are those of the network's paper, or pictures of 1×32×32 and 10 classes.
+    """
     if (Path(model) / MARK).exists():
         from osler.report.read import read
 
@@ -41,5 +55,18 @@ def draw(model: str, inputs: tuple[int, ...], outputs: int, options: dict[str, A
     from osler.models import MODELS
     from osler.nn.trace import layers
 
-    network = MODELS.create(model, inputs=inputs, outputs=outputs, **options)
-    return Drawing(MODELS.resolve(model), inputs, layers(network, torch.zeros(1, *inputs)))
+    usual_inputs, usual_outputs = usual(model)
+    inputs, outputs = inputs or usual_inputs, outputs or usual_outputs
+    with torch.device("meta"):  # shapes without numbers
+        network, sample = MODELS.create(model, inputs=inputs, outputs=outputs, **options or {}), torch.zeros(1, *inputs)
+    return Drawing(MODELS.resolve(model), inputs, layers(network, sample))
+
+
+def usual(model: str) -> tuple[tuple[int, ...], int]:
+    """The inputs and outputs that a network is known for: (3, 227, 227) and 1000 of AlexNet."""
+    from osler.models import MODELS
+
+    parameters = inspect.signature(MODELS[model]).parameters
+    inputs, outputs = parameters["inputs"].default, parameters["outputs"].default
+    missing = inspect.Parameter.empty
+    return SAMPLE if inputs is missing else inputs, OUTPUTS if outputs is missing else outputs

@@ -326,7 +326,16 @@ def _named(*names: str) -> list[Any]:
 RULES: dict[Any, Rule] = {
     **dict.fromkeys(_named("hardswish", "hardswish_", "_prelu_kernel", "clone", "_to_copy", "detach"), _together),
     **dict.fromkeys(
-        _named("view", "_unsafe_view", "unsqueeze", "squeeze", "split", "split_with_sizes", "native_channel_shuffle"),
+        _named(
+            "view",
+            "_unsafe_view",
+            "unsqueeze",
+            "squeeze",
+            "split",
+            "split_with_sizes",
+            "channel_shuffle",
+            "native_channel_shuffle",
+        ),
         _kept,
     ),
     **dict.fromkeys(_named("t", "transpose", "permute"), _turned),

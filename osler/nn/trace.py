@@ -90,12 +90,9 @@ def layers(module: nn.Module, inputs: Tensor) -> list[Layer]:
     finally:
         for handle in handles:
             handle.remove()
-    for m in names:
-        if own := count(_direct(m)):
-            rows.append(
-                Layer(names[m], type_before_parametrizations(m).__name__, (), (), own, "not called in this pass")
-            )
-    return rows
+    uncalled = [(m, own) for m in names if (own := count(_direct(m)))]
+    why = "not called in this pass"
+    return rows + [Layer(names[m], type_before_parametrizations(m).__name__, (), (), own, why) for m, own in uncalled]
 
 
 _OWN = {

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from rich.text import Text
 
+from osler.drawing import usual
 from osler.show.describe import NOTES, Entry, titled
 from osler.show.panels import Plot
-from osler.show.plot import LARGER, OUTPUTS, SAMPLE, layers
+from osler.show.plot import layers
 from osler.show.terminal import beside, draw
 
 WIDTH = 80
@@ -78,6 +78,7 @@ def _python(entry: Entry) -> str:
     name = f'"{entry.name}"'
     named = ((key, value) for key, value in entry.options.items() if key not in COMMON and value is not None)
     option = next((f", {key}={json.dumps(value) if isinstance(value, str) else value}" for key, value in named), "")
+    inputs, outputs = usual(entry.name) if entry.kind == "model" else ((), 0)
     return {
         "activation": f"osler.activation({name}{option})",
         "loss": f"osler.loss({name}{option})",
@@ -85,7 +86,7 @@ def _python(entry: Entry) -> str:
         "initializer": f"osler.initialize(model, {name}{option})",
         "schedule": f"osler.schedule({name}, optimizer, steps=1000)",
         "penalty": f"osler.nn.PENALTIES.create({name}{option})",
-        "model": f"osler.model({name}, inputs={LARGER.get(entry.name, SAMPLE)}, outputs={OUTPUTS})",
+        "model": f"osler.model({name}, inputs={inputs}, outputs={outputs})",
         "augmentation": f"osler.train(photos, augment=[{name}])",
         "dataset": f"osler.train({name})",
     }.get(entry.kind, "")
@@ -114,15 +115,6 @@ def _picture(plot: Plot) -> str:
 
 
 def _layers(name: str, options: Mapping[str, Any]) -> str:
-    network = layers(name, options)
-    # The arithmetic doesn't fit beside it.
-    shown = [replace(layer, arithmetic="", name=_short(layer.name)) for layer in network.layers]
-    narrow = replace(network, layers=shown)
-    inputs = ",".join(map(str, LARGER.get(name, SAMPLE)))
+    inputs = ",".join(map(str, usual(name)[0]))
     cure = f"`osler draw {name} --inputs {inputs}` works out every size, for other inputs too."
-    return f"{narrow.text()}\n\n{textwrap.fill(cure, WIDTH)}"
-
-
-def _short(name: str) -> str:
-    """A layer's name with the end of it at least, which tells it from its neighbours."""
-    return name if len(name) <= NAMES else "…" + name[-NAMES + 1 :]
+    return f"{layers(name, options).text(WIDTH)}\n\n{textwrap.fill(cure, WIDTH)}"

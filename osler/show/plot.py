@@ -13,8 +13,6 @@ from osler.show.panels import Plot
 if TYPE_CHECKING:
     from osler.drawing import Drawing
 
-SAMPLE, OUTPUTS = (1, 32, 32), 10  # of a network that is shown
-LARGER = {"alexnet": (3, 227, 227), "zfnet": (3, 224, 224), "inception_v3": (3, 299, 299)}  # too deep for so few pixels
 DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer")
 
 
@@ -67,7 +65,7 @@ def picture(entry: Entry, drawn: Plot | None, options: Mapping[str, Any], source
 
 
 def layers(name: str, options: Mapping[str, Any]) -> Drawing:
-    """The layers of a network, for small pictures where it takes them."""
+    """The layers of a network, for its usual pictures."""
     from osler.drawing import draw
 
-    return draw(name, LARGER.get(name, SAMPLE), OUTPUTS, dict(options))
+    return draw(name, options=dict(options))
