@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import osler.report.words as words
+from osler.report.layers import receptive_field
 from osler.report.read import RunFiles
 
 
