@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osler.folder import MARK
 from osler.records import Layer
 from osler.report import svg, text_table
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SAMPLE, OUTPUTS = (1, 32, 32), 10  # of a network that is known for no others
 
@@ -53,13 +56,27 @@ def draw(
     import torch
 
     from osler.models import MODELS
-    from osler.nn.trace import layers
 
     usual_inputs, usual_outputs = usual(model)
     inputs, outputs = inputs or usual_inputs, outputs or usual_outputs
     with torch.device("meta"):  # shapes without numbers
-        network, sample = MODELS.create(model, inputs=inputs, outputs=outputs, **options or {}), torch.zeros(1, *inputs)
-    return Drawing(MODELS.resolve(model), inputs, layers(network, sample))
+        network = MODELS.create(model, inputs=inputs, outputs=outputs, **options or {})
+    return drawing(MODELS.resolve(model), network, inputs)
+
+
+def drawing(title: str, module: nn.Module, inputs: tuple[int, ...]) -> Drawing:
+    """The drawing of any module that takes samples of shape `inputs`: its forward pass is watched, and computes once.
+
+    >>> import torch
+    >>> drawing("mine", torch.nn.Conv2d(3, 8, 3), (3, 32, 32)).layers[0].multiply_adds
+    194400
+    """
+    import torch
+
+    from osler.nn.trace import layers
+
+    device = next((tensor.device for tensor in module.parameters()), None)
+    return Drawing(title, inputs, layers(module, torch.zeros(1, *inputs, device=device)))
 
 
 def usual(model: str) -> tuple[tuple[int, ...], int]:

@@ -31,3 +31,10 @@ def fraction(name: str, value: float) -> float:
     if not 0 <= finite(name, value) <= 1:
         raise InputError(f"{name} must lie between 0 and 1, got {value!r}")
     return value
+
+
+def whole(name: str, value: int, least: int) -> int:
+    """The value itself; InputError unless it is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return value

@@ -28,6 +28,7 @@ SHORTER: tuple[tuple[set[str], int], ...] = (
     ({"in", "arithmetic", "jump"}, 22),
     ({"in", "arithmetic", "jump", "window"}, 22),
     ({"in", "arithmetic", "jump", "window"}, 16),
+    ({"in", "arithmetic", "jump", "window"}, 14),
 )
 
 
@@ -39,7 +40,9 @@ def text_table(layers: Sequence[Layer], title: str, inputs: tuple[int, ...], wid
     head, *body, total = zip(*chosen.values(), strict=True)
     rule = "─" * _width(chosen)
     lines = [f"{title}, input {shape(inputs)}", "", *_aligned(chosen, [head]), rule, *_aligned(chosen, body), rule]
-    notes = [(name, text) for name, text in LEGEND.items() if name in chosen]
+    grouped_kinds = "window" not in chosen and any(layer.window and layer.window.groups > 1 for layer in layers)
+    notes = [("kind", "g: groups")] if grouped_kinds else []
+    notes += [(name, text) for name, text in LEGEND.items() if name in chosen]
     if "arithmetic" in tables[0] and "arithmetic" not in chosen:
         enough = min(wide for table, wide in zip(tables, widths, strict=True) if "arithmetic" in table)
         notes.append(("arithmetic", f"of the sizes: there is room for it in {enough} columns"))
@@ -99,7 +102,7 @@ def _columns(layers: Sequence[Layer], without: Collection[str], longest: int) ->
 
 def _kind(layer: Layer, with_groups: bool) -> str:
     groups = layer.window.groups if layer.window else 1
-    return f"{layer.kind}, {groups} groups" if with_groups and groups > 1 else layer.kind
+    return f"{layer.kind} g{groups}" if with_groups and groups > 1 else layer.kind
 
 
 def _jump(layer: Layer) -> str:

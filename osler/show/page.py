@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.text import Text
 
-from osler.drawing import usual
+from osler.drawing import OUTPUTS, usual
 from osler.show.describe import NOTES, Entry, titled
 from osler.show.panels import Plot
-from osler.show.plot import layers
+from osler.show.plot import LAYERED, layers
 from osler.show.terminal import beside, draw
 
 WIDTH = 80
@@ -57,8 +57,8 @@ def page(entry: Entry, plot: Plot | None, options: Mapping[str, Any]) -> Text:
         text.append(f"{label:<{INDENT}}", "bold").append(_indented(part, INDENT) + "\n")
     if plot is not None:
         text.append("\n" + _picture(plot) + "\n")
-    if entry.kind == "model":
-        text.append("\n" + _layers(entry.name, options) + "\n")
+    if entry.kind in LAYERED:
+        text.append("\n" + _layers(entry, options) + "\n")
     return text
 
 
@@ -78,7 +78,7 @@ def _python(entry: Entry) -> str:
     name = f'"{entry.name}"'
     named = ((key, value) for key, value in entry.options.items() if key not in COMMON and value is not None)
     option = next((f", {key}={json.dumps(value) if isinstance(value, str) else value}" for key, value in named), "")
-    inputs, outputs = usual(entry.name) if entry.kind == "model" else ((), 0)
+    inputs, _ = usual(entry.name) if entry.kind == "model" else ((), 0)
     return {
         "activation": f"osler.activation({name}{option})",
         "loss": f"osler.loss({name}{option})",
@@ -86,7 +86,11 @@ def _python(entry: Entry) -> str:
         "initializer": f"osler.initialize(model, {name}{option})",
         "schedule": f"osler.schedule({name}, optimizer, steps=1000)",
         "penalty": f"osler.nn.PENALTIES.create({name}{option})",
-        "model": f"osler.model({name}, inputs={inputs}, outputs={outputs})",
+        **{
+            one: f"osler.nn.{table}.create({name}{option})"
+            for one, table in (("convolution", "CONVOLUTIONS"), ("pooling", "POOLINGS"), ("padding", "PADDINGS"))
+        },
+        "model": f"osler.model({name}, inputs={inputs}, outputs={OUTPUTS})",
         "augmentation": f"osler.train(photos, augment=[{name}])",
         "dataset": f"osler.train({name})",
     }.get(entry.kind, "")
@@ -114,7 +118,10 @@ def _picture(plot: Plot) -> str:
     return "\n".join([*lines, "", *notes]).rstrip()
 
 
-def _layers(name: str, options: Mapping[str, Any]) -> str:
-    inputs = ",".join(map(str, usual(name)[0]))
-    cure = f"`osler draw {name} --inputs {inputs}` works out every size, for other inputs too."
-    return f"{layers(name, options).text(WIDTH)}\n\n{textwrap.fill(cure, WIDTH)}"
+def _layers(entry: Entry, options: Mapping[str, Any]) -> str:
+    table = layers(entry, options).text(WIDTH)
+    if entry.kind != "model":
+        return table
+    inputs = ",".join(map(str, usual(entry.name)[0]))
+    cure = f"`osler draw {entry.name} --inputs {inputs}` works out every size, for other inputs too."
+    return f"{table}\n\n{textwrap.fill(cure, WIDTH)}"

@@ -13,7 +13,9 @@ from osler.show.panels import Plot
 if TYPE_CHECKING:
     from osler.drawing import Drawing
 
-DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer")
+SIDE = 32  # of a picture that a convolution is shown on
+DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer", "pooling", "padding")
+LAYERED = ("model", "convolution")  # shown as a table of layers
 
 
 def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
@@ -25,15 +27,17 @@ def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
     if entry.kind == "augmentation":
         registry(entry.kind).create(entry.name, **options)  # which checks their values
     if entry.kind not in DRAWN:
-        if options and entry.kind not in ("model", "augmentation"):
+        if options and entry.kind not in (*LAYERED, "augmentation"):
             raise InputError(f"a {entry.kind} is not drawn, so there is nothing that {', '.join(options)} would change")
         return None
     from osler.show.curves import activation, loss
     from osler.show.descent import optimizer
+    from osler.show.grids import padding, pooling
     from osler.show.rates import schedule
     from osler.show.weights import initializer
 
-    compute = dict(zip(DRAWN, (activation, loss, optimizer, schedule, initializer), strict=True))[entry.kind]
+    functions = (activation, loss, optimizer, schedule, initializer, pooling, padding)
+    compute = dict(zip(DRAWN, functions, strict=True))[entry.kind]
     try:
         return compute(entry.name, options)
     except InputError:
@@ -55,17 +59,23 @@ def picture(entry: Entry, drawn: Plot | None, options: Mapping[str, Any], source
         from osler.show.figures import svg
 
         return svg(titled(entry, options), entry.kind, drawn)
-    if entry.kind == "model":
-        return layers(entry.name, options).svg()
+    if entry.kind in LAYERED:
+        return layers(entry, options).svg()
     if entry.kind == "augmentation":
         from osler.show.augment import sheet
 
         return sheet(source, [entry.name], options)
-    raise InputError(f"a {entry.kind} has no picture; there is one of {', '.join(DRAWN)}, model and augmentation")
+    raise InputError(f"a {entry.kind} has no picture; there is one of {', '.join((*DRAWN, *LAYERED))} and augmentation")
 
 
-def layers(name: str, options: Mapping[str, Any]) -> Drawing:
-    """The layers of a network, for its usual pictures."""
-    from osler.drawing import draw
+def layers(entry: Entry, options: Mapping[str, Any]) -> Drawing:
+    """The layers of a network for its usual pictures, or of a convolution for small ones."""
+    from osler.drawing import draw, drawing
 
-    return draw(name, options=dict(options))
+    if entry.kind == "model":
+        return draw(entry.name, options=dict(options))
+    from osler.nn.convolution import CONVOLUTIONS
+
+    module = CONVOLUTIONS.create(entry.name, **options)
+    axes = {"conv1d": 1, "conv3d": 3}.get(entry.name, 2)
+    return drawing(entry.name, module, (options.get("inputs", entry.given["inputs"]), *(SIDE,) * axes))

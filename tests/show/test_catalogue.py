@@ -15,7 +15,21 @@ from osler.optim import OPTIMIZERS, SCHEDULES
 from osler.show import catalogue
 from osler.show.catalogue import KINDS, asked, known_kind, listing, names, only, registry, several
 
-TABLES = [ACTIVATIONS, LOSSES, OPTIMIZERS, INITIALIZERS, SCHEDULES, METRICS, PENALTIES, MODELS, AUGMENTATIONS, EXAMPLES]
+TABLES = [
+    ACTIVATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    INITIALIZERS,
+    SCHEDULES,
+    METRICS,
+    CONVOLUTIONS,
+    POOLINGS,
+    PADDINGS,
+    PENALTIES,
+    MODELS,
+    AUGMENTATIONS,
+    EXAMPLES,
+]
 
 
 def found(*words, kind=None):
