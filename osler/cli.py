@@ -313,6 +313,48 @@ def dream(
 
 
 @app.command()
+def look(
+    run: RunArgument,
+    picture: Annotated[
+        str | None, typer.Argument(metavar="[PICTURE]", help="whose maps to draw; without one, the filters")
+    ] = None,
+    layer: Annotated[list[str] | None, typer.Option(help="layer to draw; may be repeated")] = None,
+    out: Annotated[Path | None, typer.Option(help="SVG file to write (default: filters.svg or maps.svg)")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the filters that a run has learned, or the feature maps that its layers make of a picture.
+
+    Example: osler look runs/cats cat.jpg --layer c1 --layer c3
+    """
+    from osler.folder import write_text
+    from osler.looking import look as look_into
+    from osler.looking import sheet
+    from osler.run import load
+
+    loaded = load(run)
+    blocks = look_into(loaded, picture, layer or ())
+    place = out or Path("filters.svg" if picture is None else "maps.svg")
+    what = (
+        "filters: grey is 0, each scaled by its largest weight"
+        if picture is None
+        else f"maps of {Path(picture).name}: each from its smallest number (black) to its largest (white)"
+    )
+    write_text(place, sheet(f"{loaded.record['network']['name']} on {loaded.record['data']['source']}", what, blocks))
+    if as_json:
+        print_json(
+            {
+                "picture": str(place),
+                "layers": [{"name": b.layer, "kind": b.kind, "shape": list(b.shape), "note": b.note} for b in blocks],
+            }
+        )
+        return
+    for block in blocks:
+        sizes = "×".join(map(str, block.shape))
+        typer.echo(f"{block.layer:<24} {block.kind} {sizes}{f', {block.note}' if block.note else ''}")
+    typer.echo(f"drawn in {place}")
+
+
+@app.command()
 def report(
     run: RunArgument,
     markdown: Annotated[bool, typer.Option("--markdown", help="print it as Markdown instead")] = False,
