@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from osler.data.images import to_png_base64
@@ -23,11 +24,16 @@ def look(run: Run, picture: str | Path | None = None, layers: Sequence[str] = ()
 
     Raises InputError for runs that were not trained on pictures, for unknown layers and for those without any.
     """
-    if not isinstance(run.preprocess.inputs, ImageEncoder):
+    encoder = run.preprocess.inputs
+    if not isinstance(encoder, ImageEncoder):
         raise InputError(f"filters and maps are of pictures, but this run was trained on {run.preprocess.kind}")
     if picture is None:
         return [filters(run.model, layer) for layer in layers] or [filters(run.model)]
-    return maps(run.model, run.encode(picture)[0], layers)
+    encoded = run.encode(picture)[0]
+    black, white = (encoder.transform()(torch.full((encoder.shape[0], 1, 1), value)) for value in (0.0, 255.0))
+    pixels = ((encoded.cpu() - black) / (white - black) * 255).round().clamp(0, 255).to(torch.uint8)
+    given = [Tiles("input", "", tuple(encoded.shape), pixels[None], 1)] if encoder.shape[0] in (1, 3) else []
+    return [*given, *maps(run.model, encoded, layers)]
 
 
 def sheet(title: str, subtitle: str, blocks: Sequence[Tiles]) -> str:
@@ -40,7 +46,9 @@ def sheet(title: str, subtitle: str, blocks: Sequence[Tiles]) -> str:
     ]
     top = HEAD + 8
     for block in blocks:
-        heading = ", ".join(filter(None, [f"{block.layer}  {block.kind} {shape(block.shape)}", block.note]))
+        heading = ", ".join(
+            filter(None, [" ".join(filter(None, [block.layer, block.kind, shape(block.shape)])), block.note])
+        )
         body.append(f'<text class="panel" x="{EDGE}" y="{top + 12}">{escaped(heading)}</text>')
         top += LABEL
         for i, pixels in enumerate(block.pictures):

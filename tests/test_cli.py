@@ -84,6 +84,17 @@ def test_draw_explains_the_sizes(tmp_path: Path) -> None:
     assert record["layers"][-1]["outputs"] == [3]
 
 
+def test_draw_takes_the_usual_inputs_and_fits_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = json.loads(osler("draw", "alexnet", "--json", cwd=tmp_path).stdout)
+    assert (record["inputs"], record["parameters"]) == ([3, 227, 227], 60_965_224)
+    first = record["layers"][0]
+    assert (first["multiply_adds"], first["receptive_field"]) == (105_415_200, [11, 11])
+    assert first["window"]["stride"] == [4, 4]
+    for columns in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert max(map(len, osler("draw", "alexnet", cwd=tmp_path).stdout.splitlines())) <= columns
+
+
 def test_lists(tmp_path: Path) -> None:
     assert {"linear", "perceptron", "mlp", "lenet5", "convnet"} <= json.loads(
         osler("models", "--json", cwd=tmp_path).stdout
