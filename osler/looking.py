@@ -46,9 +46,8 @@ def sheet(title: str, subtitle: str, blocks: Sequence[Tiles]) -> str:
     ]
     top = HEAD + 8
     for block in blocks:
-        heading = ", ".join(
-            filter(None, [" ".join(filter(None, [block.layer, block.kind, shape(block.shape)])), block.note])
-        )
+        name = f"{block.layer} {block.kind} {shape(block.shape)}".replace("  ", " ")
+        heading = f"{name}, {block.note}" if block.note else name
         body.append(f'<text class="panel" x="{EDGE}" y="{top + 12}">{escaped(heading)}</text>')
         top += LABEL
         for i, pixels in enumerate(block.pictures):

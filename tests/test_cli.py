@@ -75,7 +75,8 @@ def test_both_spellings_of_an_option_and_a_recipe(trained: Path) -> None:
     assert "batch_size: all" in (trained / record["folder"] / "recipe.yaml").read_text()
 
 
-def test_draw_explains_the_sizes(tmp_path: Path) -> None:
+def test_draw_explains_the_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     done = osler("draw", "lenet5", "--svg", "lenet5.svg", cwd=tmp_path)
     assert "⌊(32 + 2·0 − 5)/1⌋ + 1 = 28" in done.stdout
     assert "61 706" in done.stdout
