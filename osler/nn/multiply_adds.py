@@ -12,7 +12,7 @@ Arguments = tuple[Any, ...]
 UNCOUNTED = ("_fft", "linalg_", "_linalg", "_trilinear")  # what their names begin with
 
 
-class MultiplyAdds(TorchDispatchMode):
+class MultiplyAdds(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts a·b + c while it is entered: those of convolutions, matrix products, recurrent layers and attention.
 
     Sums, comparisons and functions of single numbers (activations, normalisation, pools, residual additions) are not
@@ -26,7 +26,7 @@ class MultiplyAdds(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
         self.unknown: list[str] = []
 
@@ -42,7 +42,7 @@ class MultiplyAdds(TorchDispatchMode):
 
 def _product(first: int) -> Callable[[Arguments, Any], int]:
     """Of a matrix product: (…, rows, n) with (…, n, columns), the first of them at this place of the arguments."""
-    return lambda args, output: output.numel() * args[first].shape[-1]
+    return lambda args, output: int(output.numel() * args[first].shape[-1])
 
 
 def _convolution(args: Arguments, output: Any) -> int:
@@ -60,7 +60,7 @@ def _recurrent(args: Arguments, output: Any) -> int:
 
 def _attention(args: Arguments, output: Any) -> int:
     query, key, value = args[:3]  # (N, heads, T, size)
-    return math.prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1])
+    return int(math.prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
 
 
 FORMULAS: dict[Any, Callable[[Arguments, Any], int]] = {

@@ -1,5 +1,6 @@
 """Padding by name: what is put around pictures so that windows fit at their borders."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from torch import nn
@@ -74,7 +75,7 @@ def reflect(padding: int = 1, axes: Axes = 2) -> nn.Module:
     return _around(nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d)(axes, p, p)
 
 
-def _around(*kinds: Any) -> Any:
+def _around(*kinds: Any) -> Callable[[Axes, int, int], nn.Module]:
     def made(axes: Axes, before: int, after: int) -> nn.Module:
         if axes not in (1, 2, 3):
             raise InputError(f"axes must be 1, 2 or 3, got {axes!r}")

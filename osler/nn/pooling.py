@@ -15,28 +15,36 @@ class MinPool1d(nn.MaxPool1d):
     """The smallest number of each window: (N, C, L) → (N, C, L'); arguments as of `torch.nn.MaxPool1d`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return -super().forward(-input)
+        largest: Tensor = super().forward(-input)
+        return -largest
 
 
 class MinPool2d(nn.MaxPool2d):
     """The smallest number of each window: (N, C, H, W) → (N, C, H', W'); arguments as of `torch.nn.MaxPool2d`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return -super().forward(-input)
+        largest: Tensor = super().forward(-input)
+        return -largest
 
 
 class MinPool3d(nn.MaxPool3d):
     """The smallest number of each window: (N, C, D, H, W) → (N, C, D', H', W')."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return -super().forward(-input)
+        largest: Tensor = super().forward(-input)
+        return -largest
 
 
 class SumPool1d(nn.AvgPool1d):
     """The sum of each window: (N, C, L) → (N, C, L')."""
 
+    def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0):
+        super().__init__(kernel_size, stride or kernel_size, padding)
+        self.taps = kernel_size
+
     def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input) * self.kernel_size[0]
+        mean: Tensor = super().forward(input)
+        return mean * self.taps
 
 
 class SumPool2d(nn.AvgPool2d):

@@ -112,7 +112,7 @@ class Field:
         return all(span.whole for span in self.spans)
 
 
-class ReceptiveFields(TorchDispatchMode):
+class ReceptiveFields(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows pictures (N, channels, …) with one to three axes of places through all that torch does to them.
 
     A convolution or a pool of kernel f, stride s and dilation d makes a field r with jump j to r + d(f − 1)·j with jump
@@ -129,8 +129,8 @@ class ReceptiveFields(TorchDispatchMode):
     """
 
     def __init__(self, inputs: Tensor) -> None:
-        super().__init__()
-        self.fields = WeakTensorKeyDictionary()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.fields: Any = WeakTensorKeyDictionary()  # tensor → Field, or None for one that is not known
         self.batch = len(inputs)
         if inputs.dim() in (3, 4, 5) and inputs.is_floating_point():
             self.fields[inputs] = Field((Span(),) * (inputs.dim() - 2))
@@ -157,7 +157,7 @@ class ReceptiveFields(TorchDispatchMode):
         if any(field is None for field in fields):
             return None
         if all(field.whole for field in fields):
-            return replace(fields[0], flat=False)
+            return Field(fields[0].spans)
         if rule in (_product, _kept, _together) or not any(field.flat for field in fields):
             return rule(seen, args, output, self.batch) if rule else None
         return None
@@ -220,6 +220,8 @@ def _joined(seen: Seen, args: Arguments, output: Tensor, batch: int) -> Field | 
 
 def _kept(seen: Seen, args: Arguments, output: Tensor, batch: int) -> Field | None:
     """The numbers are the same, in the same or another form."""
+    tensor: Tensor
+    field: Field
     [(tensor, field)] = seen[:1]
     if field.flat or _sizes(field, tensor) == _sizes(field, output):
         return field

@@ -182,26 +182,33 @@ def _arithmetic(module: nn.Module, before: tuple[int, ...], after: tuple[int, ..
     return ""
 
 
-def _window(module: nn.Module, count: int) -> Window | None:
+def _window(module: Any, count: int) -> Window | None:
     """What a layer slides over so many axes of places: convolutions and pools, ours and strangers'."""
     if count not in AXES or not hasattr(module, "kernel_size") or not hasattr(module, "stride"):
         return None
-    kernel: Any = _per_axis(module.kernel_size, count)
-    dilation = _per_axis(getattr(module, "dilation", 1), count)
-    padding: Any = getattr(module, "padding", 0)
-    if padding == "same":
-        total = [d * (f - 1) for f, d in zip(kernel, dilation, strict=True)]
-        around = tuple((p // 2, p - p // 2) for p in total)
-    else:
-        around = tuple((p, p) for p in _per_axis(0 if padding == "valid" else padding, count))
-    groups, border = getattr(module, "groups", 1), getattr(module, "padding_mode", "zeros")
-    return Window(kernel, _per_axis(module.stride, count), around, dilation, groups, border)  # type: ignore[arg-type]
+    try:
+        kernel, stride = _per_axis(module.kernel_size, count), _per_axis(module.stride, count)
+        dilation = _per_axis(getattr(module, "dilation", 1), count)
+        padding: Any = getattr(module, "padding", 0)
+        if padding == "same":
+            total = [d * (f - 1) for f, d in zip(kernel, dilation, strict=True)]
+            around = tuple((p // 2, p - p // 2) for p in total)
+        else:
+            around = tuple((p, p) for p in _per_axis(0 if padding == "valid" else padding, count))
+    except (TypeError, ValueError):  # a stranger's module may mean something else by these names
+        return None
+    if {len(kernel), len(stride), len(dilation), len(around)} != {count}:
+        return None
+    return Window(
+        kernel, stride, around, dilation, getattr(module, "groups", 1), getattr(module, "padding_mode", "zeros")
+    )
 
 
 def _window_arithmetic(module: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
     """⌊(n + 2p − d(f − 1) − 1)/s⌋ + 1, which is ⌊(n + 2p − f)/s⌋ + 1 where nothing is dilated."""
     window = _window(module, len(before))
-    assert window is not None
+    if window is None:
+        return ""
     extra = _per_axis(getattr(module, "output_padding", 0), len(before))
     left, right = "⌈⌉" if getattr(module, "ceil_mode", False) else "⌊⌋"
     rounded = math.ceil if left == "⌈" else math.floor

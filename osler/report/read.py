@@ -95,14 +95,15 @@ def read(folder: Path) -> RunFiles:
 def _layer(row: dict[str, Any]) -> Layer:
     """A row of a network's table; fields of other versions are left out."""
     known = {f.name for f in fields(Layer)}
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in known}
-    window = values.get("window")
-    if window:
-        around = tuple((p, q) for p, q in window["padding"])
-        values["window"] = Window(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in window.items()} | {"padding": around}
-        )
-    return Layer(**values)
+    values = {k: _tuples(v) for k, v in row.items() if k in known}
+    slid = row.get("window")
+    window = Window(**{k: _tuples(v) for k, v in slid.items()}) if slid else None
+    return Layer(**{**values, "window": window})
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, within lists too."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _text(path: Path) -> str:
