@@ -29,6 +29,7 @@ SHORTER: tuple[tuple[set[str], int], ...] = (
     ({"in", "arithmetic", "jump", "window"}, 22),
     ({"in", "arithmetic", "jump", "window"}, 16),
     ({"in", "arithmetic", "jump", "window"}, 14),
+    ({"in", "arithmetic", "jump", "window", "field"}, 14),
 )
 
 
