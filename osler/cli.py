@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -312,6 +313,48 @@ def dream(
 
 
 @app.command()
+def look(
+    run: RunArgument,
+    picture: Annotated[
+        str | None, typer.Argument(metavar="[PICTURE]", help="whose maps to draw; without one, the filters")
+    ] = None,
+    layer: Annotated[list[str] | None, typer.Option(help="layer to draw; may be repeated")] = None,
+    out: Annotated[Path | None, typer.Option(help="SVG file to write (default: filters.svg or maps.svg)")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the filters that a run has learned, or the feature maps that its layers make of a picture.
+
+    Example: osler look runs/cats cat.jpg --layer c1 --layer c3
+    """
+    from osler.folder import write_text
+    from osler.looking import look as look_into
+    from osler.looking import sheet
+    from osler.run import load
+
+    loaded = load(run)
+    blocks = look_into(loaded, picture, layer or ())
+    place = out or Path("filters.svg" if picture is None else "maps.svg")
+    what = (
+        "filters: grey is 0, each scaled by its largest weight"
+        if picture is None
+        else f"maps of {Path(picture).name}: each from its smallest number (black) to its largest (white)"
+    )
+    write_text(place, sheet(f"{loaded.record['network']['name']} on {loaded.record['data']['source']}", what, blocks))
+    if as_json:
+        print_json(
+            {
+                "picture": str(place),
+                "layers": [{"name": b.layer, "kind": b.kind, "shape": list(b.shape), "note": b.note} for b in blocks],
+            }
+        )
+        return
+    for block in blocks:
+        sizes = "×".join(map(str, block.shape))
+        typer.echo(f"{block.layer:<24} {block.kind} {sizes}{f', {block.note}' if block.note else ''}")
+    typer.echo(f"drawn in {place}")
+
+
+@app.command()
 def report(
     run: RunArgument,
     markdown: Annotated[bool, typer.Option("--markdown", help="print it as Markdown instead")] = False,
@@ -329,25 +372,26 @@ def report(
 @app.command()
 def draw(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a network's name, or a run folder")],
-    inputs: Annotated[str, typer.Option(help="shape of one sample")] = "1,32,32",
-    outputs: Annotated[int, typer.Option(min=1, help="numbers the network gives")] = 10,
+    inputs: Annotated[str | None, typer.Option(help="shape of one sample, like 1,32,32 (default: the usual)")] = None,
+    outputs: Annotated[int | None, typer.Option(min=1, help="numbers the network gives (default: the usual)")] = None,
     svg: Annotated[Path | None, typer.Option(help="write a drawing to this file")] = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """A network as a table: each layer's shape, how it comes about, and its parameters.
+    """A network as a table: each layer's shape, how it comes about, what it sees, its parameters and multiply-adds.
 
     Example: osler draw lenet5 --inputs 1,32,32 --svg lenet5.svg
     """
     from osler.drawing import draw as draw_model
 
-    drawing = draw_model(model, sample_shape(inputs), outputs, assignments(settings or []))
+    shape = None if inputs is None else sample_shape(inputs)
+    drawing = draw_model(model, shape, outputs, assignments(settings or []))
     if svg is not None:
         svg.write_text(drawing.svg(), encoding="utf-8")
     if as_json:
         print_json(drawing.record())
     else:
-        typer.echo(drawing.text())
+        typer.echo(drawing.text(shutil.get_terminal_size((120, 24)).columns))
         if svg is not None:
             typer.echo(f"drawn in {svg}")
 

@@ -49,6 +49,18 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Window:
+    """What a convolution or a pool slides over its input: a number per axis."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]  # before and after
+    dilation: tuple[int, ...]
+    groups: int = 1
+    border: str = "zeros"  # what is put around
+
+
+@dataclass(frozen=True)
 class Layer:
     """One row of a network's table: shapes are without the batch axis."""
 
@@ -58,6 +70,11 @@ class Layer:
     outputs: tuple[int, ...]
     parameters: int
     arithmetic: str = ""  # how the output size comes about: "(32 + 2·0 − 5)/1 + 1 = 28"
+    window: Window | None = None
+    multiply_adds: int | None = 0  # of matrix products and convolutions, for one sample; None: not known
+    # Pixels of the input that one place of the output depends on, per axis; None: all there are; (): not known.
+    receptive_field: tuple[int | None, ...] = ()
+    jump: tuple[float, ...] = ()  # pixels of the input from one place of the output to the next
 
 
 Severity = Literal["critical", "warning", "hint"]

@@ -75,13 +75,25 @@ def test_both_spellings_of_an_option_and_a_recipe(trained: Path) -> None:
     assert "batch_size: all" in (trained / record["folder"] / "recipe.yaml").read_text()
 
 
-def test_draw_explains_the_sizes(tmp_path: Path) -> None:
+def test_draw_explains_the_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     done = osler("draw", "lenet5", "--svg", "lenet5.svg", cwd=tmp_path)
     assert "⌊(32 + 2·0 − 5)/1⌋ + 1 = 28" in done.stdout
     assert "61 706" in done.stdout
     assert (tmp_path / "lenet5.svg").read_text().lstrip().startswith("<svg")
     record = json.loads(osler("draw", "mlp", "--inputs", "4", "--outputs", "3", "--json", cwd=tmp_path).stdout)
     assert record["layers"][-1]["outputs"] == [3]
+
+
+def test_draw_takes_the_usual_inputs_and_fits_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = json.loads(osler("draw", "alexnet", "--json", cwd=tmp_path).stdout)
+    assert (record["inputs"], record["parameters"]) == ([3, 227, 227], 60_965_224)
+    first = record["layers"][0]
+    assert (first["multiply_adds"], first["receptive_field"]) == (105_415_200, [11, 11])
+    assert first["window"]["stride"] == [4, 4]
+    for columns in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert max(map(len, osler("draw", "alexnet", cwd=tmp_path).stdout.splitlines())) <= columns
 
 
 def test_lists(tmp_path: Path) -> None:

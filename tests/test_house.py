@@ -44,6 +44,7 @@ MAY_IMPORT = {
 TOP = {
     "explaining",
     "explainpage",
+    "looking",
     "run",
     "job",
     "checkup",

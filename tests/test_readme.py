@@ -25,9 +25,10 @@ def test_python_runs(code: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=range(len(blocks("console"))))
-def test_console_prints_what_it_shows(block: str, tmp_path: Path) -> None:
+def test_console_prints_what_it_shows(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command, *shown = block.strip().splitlines()
     words = shlex.split(command.removeprefix("$ osler "))
+    monkeypatch.setenv("COLUMNS", "120")
     done = subprocess.run([sys.executable, "-m", "osler.cli", *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [shape(line) for line in done.stdout.strip().splitlines()] == [shape(line) for line in shown]

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from osler.errors import InputError
 from osler.models.blocks import check_pictures
 from osler.nn.activations import ACTIVATIONS
+from osler.nn.pooling import POOLINGS
 
 # The maps of S2 that each map of the paper's C3 sees (table I): three or four neighbours, four of two pairs, or all.
 THREES = [[i, (i + 1) % 6, (i + 2) % 6] for i in range(6)]
@@ -44,8 +45,9 @@ class LeNet5(nn.Module):
         → C5 (N, 120) → F6 (N, 84) → output (N, outputs)
 
     `inputs` is (channels, height, width). Pictures smaller than 32×32 get a rim of zeros, as in the paper (28×28: 2 on
-    each side); larger ones get a C5 that fits. `pooling` is "average" (as in the paper) or "max". `connections`:
-    each map of C3 sees all maps of S2 ("full", 2,416 parameters) or those of the paper's table ("sparse", 1,516).
+    each side); larger ones get a C5 that fits. `pooling` is "average" (as in the paper), "max", "min" or "sum".
+    `connections`: each map of C3 sees all maps of S2 ("full", 2,416 parameters) or those of the paper's table
+    ("sparse", 1,516).
     Raises InputError for inputs that are no picture and for unknown options.
 
     Deviations from the paper: C3 has full connections unless asked for; S2 and S4 only pool (no trained
@@ -64,23 +66,22 @@ class LeNet5(nn.Module):
         outputs: int = 10,
         *,
         activation: str = "tanh",
-        pooling: Literal["average", "max"] = "average",
+        pooling: Literal["average", "max", "min", "sum"] = "average",
         connections: Literal["full", "sparse"] = "full",
     ):
         super().__init__()
         channels = check_pictures("lenet5", inputs, outputs, 1)
-        if pooling not in ("average", "max"):
-            raise InputError(f"lenet5: pooling must be 'average' or 'max', but got {pooling!r}")
+        if pooling not in ("average", "max", "min", "sum"):
+            raise InputError(f"lenet5: pooling must be 'average', 'max', 'min' or 'sum', but got {pooling!r}")
         if connections not in ("full", "sparse"):
             raise InputError(f"lenet5: connections must be 'full' or 'sparse', but got {connections!r}")
         sides = inputs[1:]
         self.rim = _rim(*sides)
         height, width = (((max(side, 32) - 4) // 2 - 4) // 2 for side in sides)  # of a map in S4
-        pool = nn.AvgPool2d if pooling == "average" else nn.MaxPool2d
         self.c1 = nn.Conv2d(channels, 6, kernel_size=5)
-        self.s2 = pool(2)
+        self.s2 = POOLINGS.create(f"{pooling}_pool")
         self.c3 = nn.Conv2d(6, 16, kernel_size=5) if connections == "full" else SparseC3()
-        self.s4 = pool(2)
+        self.s4 = POOLINGS.create(f"{pooling}_pool")
         self.c5 = nn.Linear(16 * height * width, 120)  # the paper's convolution of a 5×5 map to 1×1
         self.f6 = nn.Linear(120, 84)
         self.output = nn.Linear(84, outputs)

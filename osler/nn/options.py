@@ -33,10 +33,10 @@ def fraction(name: str, value: float) -> float:
     return value
 
 
-def whole(name: str, value: int) -> int:
-    """The value itself; InputError unless it is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+def whole(name: str, value: int, least: int = 1) -> int:
+    """The value itself; InputError unless it is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return value
 
 

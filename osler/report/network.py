@@ -1,4 +1,4 @@
-"""A network as a table for the terminal and as a drawing, from its layers."""
+"""A network as a drawing, from its layers."""
 
 import textwrap
 from collections.abc import Sequence
@@ -41,26 +41,6 @@ INKS = {
 }
 
 
-def text_table(layers: Sequence[Layer], title: str, inputs: tuple[int, ...]) -> str:
-    """The layers as aligned plain text: a line each, and their total."""
-    worked_out = any(r.arithmetic for r in layers)
-    head = ("layer", "kind", "in", "", "out", "parameters", "arithmetic" if worked_out else "")
-    total = ("total", "", "", "", "", _total(layers), "")
-    rows = [
-        (r.name, r.kind, shape(r.inputs), "→", shape(r.outputs), grouped(r.parameters, " "), r.arithmetic)
-        for r in layers
-    ]
-    widths = [max(map(len, column)) for column in zip(head, total, *rows, strict=True)]
-
-    def line(cells: tuple[str, ...]) -> str:
-        justify = [str.ljust, str.ljust, str.rjust, str.ljust, str.ljust, str.rjust, str.ljust]
-        return "  ".join(j(c, w) for j, c, w in zip(justify, cells, widths, strict=True)).rstrip()
-
-    body = [line(row) for row in rows]
-    rule = "─" * max(map(len, [line(head), *body]))
-    return "\n".join([f"{title}, input {shape(inputs)}", "", line(head), rule, *body, rule, line(total)])
-
-
 @dataclass(frozen=True)
 class _Block:
     layer: Layer
@@ -93,7 +73,9 @@ def svg(layers: Sequence[Layer], title: str, inputs: tuple[int, ...]) -> str:
         told = "dashed: the next layer takes something else"
         note = f'<text class="muted" x="{MARGIN}" y="{height + 6:.0f}">{told}</text>'
         height += 24
-    summary = f"{counted(len(layers), 'layer')}, {_total(layers)} parameters"
+    work = sum(layer.multiply_adds or 0 for layer in layers)
+    summary = f"{counted(len(layers), 'layer')}, {grouped(sum(r.parameters for r in layers), ' ')} parameters"
+    summary += f", {grouped(work, ' ')} multiply-adds" if work else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="osler-network" viewBox="0 0 {width} {height:.0f}" '
         f'width="{width}" height="{height:.0f}" role="img" '
@@ -105,10 +87,6 @@ def svg(layers: Sequence[Layer], title: str, inputs: tuple[int, ...]) -> str:
     )
 
 
-def _total(layers: Sequence[Layer]) -> str:
-    return grouped(sum(r.parameters for r in layers), " ")
-
-
 def _lines(layer: Layer) -> list[tuple[str, str]]:
     # The end of a long name says most ("layer3.5.conv1").
     name = shortened(layer.name[::-1], LETTERS - 1)[::-1]
@@ -117,6 +95,10 @@ def _lines(layer: Layer) -> list[tuple[str, str]]:
         lines += [("arithmetic", line) for line in textwrap.wrap(axis, LETTERS, max_lines=3, placeholder=" …")]
     if layer.parameters and "parameters" not in layer.arithmetic:
         lines.append(("muted", f"{grouped(layer.parameters, ' ')} parameters"))
+    if layer.multiply_adds:
+        lines.append(("muted", f"{grouped(layer.multiply_adds, ' ')} multiply-adds"))
+    if layer.window and layer.receptive_field:
+        lines.append(("muted", f"sees {shape('all' if n is None else n for n in layer.receptive_field)}"))
     return [line for line in lines if line[1]]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import osler.report.words as words
 from osler.errors import InputError
-from osler.records import Layer
+from osler.records import Layer, Window
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,7 @@ class RunFiles:
 
     @property
     def layers(self) -> list[Layer]:
-        known = {f.name for f in fields(Layer)}
-        rows = [{k: v for k, v in row.items() if k in known} for row in self.section("network").get("layers") or []]
-        return [Layer(**{**row, "inputs": tuple(row["inputs"]), "outputs": tuple(row["outputs"])}) for row in rows]
+        return [_layer(row) for row in self.section("network").get("layers") or []]
 
     @property
     def title(self) -> str:
@@ -92,6 +90,20 @@ def read(folder: Path) -> RunFiles:
         diagnosis=_json(folder / "findings.json", dict),
         healing=_json(folder / "healing.json", dict),
     )
+
+
+def _layer(row: dict[str, Any]) -> Layer:
+    """A row of a network's table; fields of other versions are left out."""
+    known = {f.name for f in fields(Layer)}
+    values = {k: _tuples(v) for k, v in row.items() if k in known}
+    slid = row.get("window")
+    window = Window(**{k: _tuples(v) for k, v in slid.items()}) if slid else None
+    return Layer(**{**values, "window": window})
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, within lists too."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _text(path: Path) -> str:

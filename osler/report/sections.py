@@ -184,7 +184,9 @@ def network(files: RunFiles) -> str:
     inputs = tuple(described.get("inputs") or rows[0].inputs)
     drawing = svg(rows, str(described.get("name") or "network"), inputs)
     total = sum(r.parameters for r in rows)
-    foot = f'<tfoot><tr><td colspan="5">total</td><td class="number">{words.grouped(total)}</td></tr></tfoot>'
+    work = sum(r.multiply_adds or 0 for r in rows)
+    sums = "".join(f'<td class="number">{words.grouped(n)}</td>' for n in (work, total))
+    foot = f'<tfoot><tr><td colspan="6">total</td>{sums}</tr></tfoot>'
     return f'<div class="matrix">{drawing}</div><h3>Layers</h3>{_table(tables.layers(files), "layers", foot)}'
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import osler.report.words as words
+from osler.report.layers import receptive_field
 from osler.report.read import RunFiles
 
 
@@ -79,10 +80,19 @@ def metrics(files: RunFiles) -> Table:
 
 def layers(files: RunFiles) -> Table:
     rows = [
-        [r.name, r.kind, words.shape(r.inputs), words.shape(r.outputs), r.arithmetic, r.parameters]
+        [
+            r.name,
+            r.kind,
+            words.shape(r.inputs),
+            words.shape(r.outputs),
+            r.arithmetic,
+            receptive_field(r),
+            "?" if r.multiply_adds is None else r.multiply_adds or "",
+            r.parameters,
+        ]
         for r in files.layers
     ]
-    return _table(["layer", "kind", "in", "out", "arithmetic", "parameters"], rows, {5})
+    return _table(["layer", "kind", "in", "out", "arithmetic", "field", "multiply-adds", "parameters"], rows, {5, 6, 7})
 
 
 def worst(files: RunFiles) -> Table:

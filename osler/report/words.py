@@ -87,7 +87,7 @@ def counted(count: int, thing: str) -> str:
     return f"{grouped(count)} {thing}{'' if count == 1 else 's'}"
 
 
-def shape(sizes: Iterable[int]) -> str:
+def shape(sizes: Iterable[object]) -> str:
     return "×".join(map(str, sizes)) or "–"
 
 

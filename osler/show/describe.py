@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from osler.registry import Registry
@@ -32,19 +32,22 @@ class Entry:
     summary: str
     parts: dict[str, str]
     options: dict[str, Any]  # with their defaults
+    given: dict[str, Any] = field(default_factory=dict)  # defaults of what comes with every entry of the kind
 
 
 def describe(kind: str, registry: Registry[Any], name: str) -> Entry:
     """The entry of that name, which must be a registered one, no alias."""
     factory = registry[name]
     aliases = tuple(alias for alias, meant in registry.aliases.items() if meant == name)
-    options = {
+    defaults = {
         parameter.name: parameter.default
         for parameter in inspect.signature(factory).parameters.values()
-        if parameter.default is not parameter.empty and parameter.name not in GIVEN
+        if parameter.default is not parameter.empty
     }
+    options = {key: value for key, value in defaults.items() if key not in GIVEN}
+    given = {key: value for key, value in defaults.items() if key in GIVEN}
     text = inspect.getdoc(factory) or ""
-    return Entry(kind, name, aliases, registry.summary(name), _parts(text.partition("\n")[2]), options)
+    return Entry(kind, name, aliases, registry.summary(name), _parts(text.partition("\n")[2]), options, given)
 
 
 def titled(entry: Entry, options: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from osler.report.figures import INK, MUTED, TRAINING, VALIDATION, figure
 from osler.report.style import DARK, LIGHT
 from osler.report.words import escaped
-from osler.show.panels import Curve, Descent, Histogram, Panel, Plot
+from osler.show.panels import Curve, Descent, Grid, Histogram, Panel, Plot
+from osler.show.terminal import number
 
 WIDTH, HEIGHT = 430, 300  # of a panel
 HEAD, FOOT, EDGE, GAP = 74, 40, 28, 26
@@ -63,6 +64,9 @@ def _drawer(panel: Panel, width: int) -> Any:
             _curve(axes, panel)
         elif isinstance(panel, Histogram):
             _histogram(axes, panel)
+        elif isinstance(panel, Grid):
+            axes.set_position((0, 0, 1, 1))
+            _grid(axes, panel)
         else:
             _descent(axes, panel)
 
@@ -89,6 +93,21 @@ def _histogram(axes: Any, histogram: Histogram) -> None:
     axes.set_xlabel(histogram.across)
     axes.margins(x=0)
     axes.grid(visible=False, axis="x")
+
+
+def _grid(axes: Any, grid: Grid) -> None:
+    from matplotlib.patches import Rectangle
+
+    first, count = grid.rim[0], len(grid.rows)
+    largest = max(abs(value) for row in grid.rows for value in row) or 1
+    for i, row in enumerate(grid.rows):
+        for j, value in enumerate(row):
+            axes.add_patch(Rectangle((j, i), 1, 1, color=TRAINING, alpha=0.5 * abs(value) / largest, linewidth=0))
+            axes.text(j + 0.5, i + 0.5, number(value), color=INK, ha="center", va="center", fontsize=13)
+    side = count - sum(grid.rim)
+    axes.add_patch(Rectangle((first, first), side, side, fill=False, edgecolor=INK, linewidth=1.8))
+    axes.set(xlim=(-0.1, count + 0.1), ylim=(count + 0.1, -0.1), aspect="equal", anchor="W")
+    axes.axis("off")
 
 
 def _descent(axes: Any, descent: Descent) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from rich.text import Text
 
+from osler.drawing import OUTPUTS, usual
 from osler.show.describe import NOTES, Entry, titled
 from osler.show.panels import Plot
-from osler.show.plot import OUTPUTS, example, layers
+from osler.show.plot import LAYERED, layers
 from osler.show.terminal import beside, draw
 
 WIDTH = 80
@@ -57,8 +57,8 @@ def page(entry: Entry, plot: Plot | None, options: Mapping[str, Any]) -> Text:
         text.append(f"{label:<{INDENT}}", "bold").append(_indented(part, INDENT) + "\n")
     if plot is not None:
         text.append("\n" + _picture(plot) + "\n")
-    if entry.kind == "model":
-        text.append("\n" + _layers(entry.name, options) + "\n")
+    if entry.kind in LAYERED:
+        text.append("\n" + _layers(entry, options) + "\n")
     return text
 
 
@@ -85,6 +85,10 @@ def _python(entry: Entry) -> str:
         "initializer": f"osler.initialize(model, {name}{option})",
         "schedule": f"osler.schedule({name}, optimizer, steps=1000)",
         "penalty": f"osler.nn.PENALTIES.create({name}{option})",
+        **{
+            one: f"osler.nn.{table}.create({name}{option})"
+            for one, table in (("convolution", "CONVOLUTIONS"), ("pooling", "POOLINGS"), ("padding", "PADDINGS"))
+        },
         "model": f"osler.model({name}, {_given(entry.name)})",
         "augmentation": f"osler.train(photos, augment=[{name}])",
         "dataset": f"osler.train({name})",
@@ -92,7 +96,7 @@ def _python(entry: Entry) -> str:
 
 
 def _given(model: str) -> str:
-    inputs, outputs, needed = example(model)
+    inputs, outputs, needed = usual(model)
     return ", ".join(f"{key}={value!r}" for key, value in {"inputs": inputs, "outputs": outputs, **needed}.items())
 
 
@@ -118,19 +122,12 @@ def _picture(plot: Plot) -> str:
     return "\n".join([*lines, "", *notes]).rstrip()
 
 
-def _layers(name: str, options: Mapping[str, Any]) -> str:
-    network = layers(name, options)
-    # The arithmetic doesn't fit beside it.
-    shown = [replace(layer, arithmetic="", name=_short(layer.name)) for layer in network.layers]
-    narrow = replace(network, layers=shown)
-    inputs, outputs, needed = example(name)
-    command = f"osler draw {name} --inputs {','.join(map(str, inputs))}"
+def _layers(entry: Entry, options: Mapping[str, Any]) -> str:
+    table = layers(entry, options).text(WIDTH)
+    if entry.kind != "model":
+        return table
+    inputs, outputs, needed = usual(entry.name)
+    command = f"osler draw {entry.name} --inputs {','.join(map(str, inputs))}"
     command += f" --outputs {outputs}" if outputs != OUTPUTS else ""
     command += "".join(f" --set {key}={value}" for key, value in needed.items())
-    cure = f"`{command}` works out every size, for other inputs too."
-    return f"{narrow.text()}\n\n{textwrap.fill(cure, WIDTH)}"
-
-
-def _short(name: str) -> str:
-    """A layer's name with the end of it at least, which tells it from its neighbours."""
-    return name if len(name) <= NAMES else "…" + name[-NAMES + 1 :]
+    return f"{table}\n\n{textwrap.fill(f'`{command}` works out every size, for other inputs too.', WIDTH)}"

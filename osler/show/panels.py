@@ -62,7 +62,16 @@ class Descent:
     losses: Sequence[float]  # at each point of the way
 
 
-Panel = Curve | Histogram | Descent
+@dataclass(frozen=True)
+class Grid:
+    """Numbers at their places, and which of them are the picture itself, without what is put around it."""
+
+    title: str
+    rows: tuple[tuple[float, ...], ...]
+    rim: tuple[int, int] = (0, 0)  # rows (and columns) around: before and after
+
+
+Panel = Curve | Histogram | Descent | Grid
 
 
 @dataclass(frozen=True)

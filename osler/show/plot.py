@@ -13,20 +13,9 @@ from osler.show.panels import Plot
 if TYPE_CHECKING:
     from osler.drawing import Drawing
 
-SAMPLE, OUTPUTS = (1, 32, 32), 10  # of a network that is shown
-TOKENS, NUMBERS = {"inputs": (64,), "vocabulary": 5000}, {"inputs": (96, 5)}
-EXAMPLES: dict[str, dict[str, Any]] = {
-    # Too deep for so few pixels.
-    "alexnet": {"inputs": (3, 227, 227)},
-    "zfnet": {"inputs": (3, 224, 224)},
-    "inception_v3": {"inputs": (3, 299, 299)},
-    # Networks for sequences.
-    **dict.fromkeys(("elman", "lstm", "gru", "textcnn", "bag_of_embeddings", "transformer"), TOKENS),
-    **dict.fromkeys(("conv1d", "dlinear", "nlinear"), NUMBERS),
-    **{name: {"inputs": (64,), "outputs": 5000} for name in ("gpt", "lstm_lm")},
-    **{name: TOKENS | {"outputs": 4000} for name in ("seq2seq", "translator")},
-}
-DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer")
+SIDE = 32  # of a picture that a convolution is shown on
+DRAWN = ("activation", "loss", "optimizer", "schedule", "initializer", "pooling", "padding")
+LAYERED = ("model", "convolution")  # shown as a table of layers
 
 
 def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
@@ -38,15 +27,17 @@ def plot(entry: Entry, options: Mapping[str, Any]) -> Plot | None:
     if entry.kind == "augmentation":
         registry(entry.kind).create(entry.name, **options)  # which checks their values
     if entry.kind not in DRAWN:
-        if options and entry.kind not in ("model", "augmentation"):
+        if options and entry.kind not in (*LAYERED, "augmentation"):
             raise InputError(f"a {entry.kind} is not drawn, so there is nothing that {', '.join(options)} would change")
         return None
     from osler.show.curves import activation, loss
     from osler.show.descent import optimizer
+    from osler.show.grids import padding, pooling
     from osler.show.rates import schedule
     from osler.show.weights import initializer
 
-    compute = dict(zip(DRAWN, (activation, loss, optimizer, schedule, initializer), strict=True))[entry.kind]
+    functions = (activation, loss, optimizer, schedule, initializer, pooling, padding)
+    compute = dict(zip(DRAWN, functions, strict=True))[entry.kind]
     try:
         return compute(entry.name, options)
     except InputError:
@@ -68,24 +59,23 @@ def picture(entry: Entry, drawn: Plot | None, options: Mapping[str, Any], source
         from osler.show.figures import svg
 
         return svg(titled(entry, options), entry.kind, drawn)
-    if entry.kind == "model":
-        return layers(entry.name, options).svg()
+    if entry.kind in LAYERED:
+        return layers(entry, options).svg()
     if entry.kind == "augmentation":
         from osler.show.augment import sheet
 
         return sheet(source, [entry.name], options)
-    raise InputError(f"a {entry.kind} has no picture; there is one of {', '.join(DRAWN)}, model and augmentation")
+    raise InputError(f"a {entry.kind} has no picture; there is one of {', '.join((*DRAWN, *LAYERED))} and augmentation")
 
 
-def layers(name: str, options: Mapping[str, Any]) -> Drawing:
-    """The layers of a network, for small pictures where it takes them."""
-    from osler.drawing import draw
+def layers(entry: Entry, options: Mapping[str, Any]) -> Drawing:
+    """The layers of a network for its usual pictures, or of a convolution for small ones."""
+    from osler.drawing import draw, drawing
 
-    inputs, outputs, needed = example(name)
-    return draw(name, inputs, outputs, needed | dict(options))
+    if entry.kind == "model":
+        return draw(entry.name, options=dict(options))
+    from osler.nn.convolution import CONVOLUTIONS
 
-
-def example(name: str) -> tuple[tuple[int, ...], int, dict[str, Any]]:
-    """The inputs, outputs and needed options of a network that is shown."""
-    own = dict(EXAMPLES.get(name, {}))
-    return own.pop("inputs", SAMPLE), own.pop("outputs", OUTPUTS), own
+    module = CONVOLUTIONS.create(entry.name, **options)
+    axes = {"conv1d": 1, "conv3d": 3}.get(entry.name, 2)
+    return drawing(entry.name, module, (options.get("inputs", entry.given["inputs"]), *(SIDE,) * axes))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from osler.show.describe import Entry
-from osler.show.panels import Curve, Histogram, Panel, Plot
+from osler.show.panels import Curve, Grid, Histogram, Panel, Plot
 
 
 def record(entry: Entry, plot: Plot | None) -> dict[str, Any]:
@@ -26,6 +26,8 @@ def record(entry: Entry, plot: Plot | None) -> dict[str, Any]:
 def _numbers(panel: Panel) -> dict[str, Any]:
     if isinstance(panel, Curve | Histogram):
         return {key: _finite(value) for key, value in asdict(panel).items()}
+    if isinstance(panel, Grid):
+        return {"title": panel.title, "rows": [list(row) for row in panel.rows], "rim": list(panel.rim)}
     surface = {"name": panel.surface.name, "formula": panel.surface.formula}
     return {"title": panel.title, "surface": surface, **{k: _finite(getattr(panel, k)) for k in ("x", "y", "losses")}}
 

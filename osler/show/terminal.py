@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from osler.show.panels import Curve, Descent, Histogram, Panel
+from osler.show.panels import Curve, Descent, Grid, Histogram, Panel
 
 LABEL = 7  # letters left of a curve
 BRAILLE = 0x2800
@@ -70,6 +70,8 @@ def draw(panel: Panel, columns: int) -> list[str]:
     """The panel in so many columns, its title above it."""
     if isinstance(panel, Curve):
         return _curve(panel, columns)
+    if isinstance(panel, Grid):
+        return _grid(panel)
     return _histogram(panel, columns) if isinstance(panel, Histogram) else _descent(panel, columns)
 
 
@@ -119,6 +121,24 @@ def _histogram(histogram: Histogram, columns: int) -> list[str]:
     legend = " (● by the formula)" if histogram.theory else ""
     body = [indent + "".join(line).rstrip() for line in grid]
     return [indent + histogram.title + legend, *body, indent + "─" * bins, *_below(ends, histogram.across, bins)]
+
+
+def _grid(grid: Grid) -> list[str]:
+    """Rows of numbers, a frame around the picture itself."""
+    cells = [[number(value) for value in row] for row in grid.rows]
+    wide = max(len(cell) for row in cells for cell in row)
+    first, last = grid.rim[0], len(cells) - grid.rim[1]
+    # Left of the frame, in it, and right of it.
+    parts = [[" ".join(f"{c:>{wide}}" for c in p) for p in (row[:first], row[first:last], row[last:])] for row in cells]
+    left, middle = len(parts[0][0]), len(parts[0][1])
+    edge = " " * (left + 1)
+    lines = [
+        f"{a:>{left}} {'│' if first <= i < last else ' '}{b}{'│' if first <= i < last else ' '} {c}".rstrip()
+        for i, (a, b, c) in enumerate(parts)
+    ]
+    lines.insert(last, f"{edge}└{'─' * middle}┘")
+    lines.insert(first, f"{edge}┌{'─' * middle}┐")
+    return ["  " + grid.title, *("  " + line for line in lines)]
 
 
 def _descent(descent: Descent, columns: int) -> list[str]:

@@ -70,7 +70,7 @@ def test_options():
     [
         ({"inputs": (784,)}, r"\(channels, height, width\).*but got \(784,\)"),
         ({"inputs": (1, 0, 28)}, r"but got \(1, 0, 28\)"),
-        ({"pooling": "min"}, "'average' or 'max', but got 'min'"),
+        ({"pooling": "median"}, "'min' or 'sum', but got 'median'"),
         ({"connections": "some"}, "'full' or 'sparse', but got 'some'"),
         ({"activation": "thanh"}, "did you mean 'tanh'"),
     ],

@@ -14,10 +14,14 @@ from torch import nn
 import osler.nn
 from osler.errors import InputError
 from osler.nn.activations import ACTIVATIONS
+from osler.nn.convolution import CONVOLUTIONS
 from osler.nn.initialisation import INITIALIZERS
 from osler.nn.losses import LOSSES
+from osler.nn.padding import PADDINGS
 from osler.nn.penalties import PENALTIES, Activity
+from osler.nn.pooling import POOLINGS
 
+TABLES = [ACTIVATIONS, LOSSES, INITIALIZERS, PENALTIES, CONVOLUTIONS, POOLINGS, PADDINGS]
 NO_DERIVATIVE = {"binary_step", "bipolar_step"}
 STAND_IN_DERIVATIVE = {"straight_through_step"}
 SMOOTH = [name for name in ACTIVATIONS if name not in NO_DERIVATIVE | STAND_IN_DERIVATIVE]
@@ -42,7 +46,7 @@ def example(name, dtype=torch.float64, samples=6):
     return prediction, torch.randn(samples, 3).to(dtype)
 
 
-@pytest.mark.parametrize("registry", [ACTIVATIONS, LOSSES, INITIALIZERS, PENALTIES], ids=lambda r: r.kind)
+@pytest.mark.parametrize("registry", TABLES, ids=lambda r: r.kind)
 def test_documentation_has_formula_shapes_and_source(registry):
     for name in registry:
         text = inspect.getdoc(registry[name])
@@ -72,7 +76,7 @@ def test_module_can_be_copied_pickled_and_restored(registry):
         assert torch.equal(fresh(*x), wanted), name
 
 
-@pytest.mark.parametrize("registry", [ACTIVATIONS, LOSSES, INITIALIZERS, PENALTIES], ids=lambda r: r.kind)
+@pytest.mark.parametrize("registry", TABLES, ids=lambda r: r.kind)
 def test_unknown_option_proposes_the_nearest(registry):
     for name in registry:
         for option in inspect.signature(registry[name]).parameters.values():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from osler.nn.trace import layers
+from osler.records import Window
 
 
 def lenet() -> nn.Module:
@@ -43,7 +44,7 @@ def test_lenet_has_the_shapes_and_parameters_of_the_paper() -> None:
         (nn.Conv2d(1, 1, 3, padding=1), (6, 6), "⌊(6 + 2·1 − 3)/1⌋ + 1 = 6"),
         (nn.Conv2d(1, 1, 3, padding="same"), (6, 6), "⌊(6 + 2·1 − 3)/1⌋ + 1 = 6"),
         (nn.Conv2d(1, 1, 3, padding="valid"), (6, 6), "⌊(6 + 2·0 − 3)/1⌋ + 1 = 4"),
-        (nn.Conv2d(1, 1, 3, dilation=2), (9, 9), "⌊(9 + 2·0 − 5)/1⌋ + 1 = 5"),
+        (nn.Conv2d(1, 1, 3, dilation=2), (9, 9), "⌊(9 + 2·0 − 2·(3 − 1) − 1)/1⌋ + 1 = 5"),
         (nn.Conv2d(1, 1, 3), (6, 7), "H: ⌊(6 + 2·0 − 3)/1⌋ + 1 = 4, W: ⌊(7 + 2·0 − 3)/1⌋ + 1 = 5"),
         (nn.Conv1d(1, 1, 4, stride=3), (12,), "⌊(12 + 2·0 − 4)/3⌋ + 1 = 3"),
         (nn.MaxPool3d(2), (4, 4, 4), "⌊(4 + 2·0 − 2)/2⌋ + 1 = 2"),
@@ -91,6 +92,17 @@ def test_the_arithmetic_holds(data: st.DataObject) -> None:
         python = formula.replace("·", "*").replace("−", "-")
         python = re.sub("⌊(.*)⌋", r"math.floor(\1)", python)
         assert eval(python, {"math": math}) == int(result) == expected
+
+
+def test_a_strangers_kernel_may_be_anything() -> None:
+    class Smoothed(nn.Identity):
+        kernel_size = "gaussian"
+        stride = None
+
+    [row] = layers(Smoothed(), torch.zeros(1, 1, 4, 4))
+    assert (row.arithmetic, row.window) == ("", None)
+    [row] = layers(nn.Conv2d(4, 8, (3, 4), (2, 1), padding="valid", dilation=2, groups=2), torch.zeros(1, 4, 9, 9))
+    assert row.window == Window((3, 4), (2, 1), ((0, 0), (0, 0)), (2, 2), 2)
 
 
 class Tied(nn.Module):

@@ -12,7 +12,7 @@ def test_it_says_what_the_page_says(runs: dict[str, Path]) -> None:
     lines = markdown(runs["images"]).split("\n")
     assert lines[0] == "# lenet5 on digits"
     assert "**accuracy: 92.61\u202f%**, finished after 15 epochs." in lines
-    assert "| c1 | Conv2d | 1×32×32 | 6×28×28 | ⌊(32 + 2·0 − 5)/1⌋ + 1 = 28 | 156 |" in lines
+    assert "| c1 | Conv2d | 1×32×32 | 6×28×28 | ⌊(32 + 2·0 − 5)/1⌋ + 1 = 28 |  |  | 156 |" in lines
     assert "| loss | 0.1646 | 0.2496 | 0.1432 |" in lines
     assert "osler train digits --seed 0" in lines
     assert [line for line in lines if line.startswith("## ")] == [

@@ -14,7 +14,7 @@ def test_the_tables_say_what_the_files_say(runs: dict[str, Path]) -> None:
     ]
     assert tables.classes(files).rows[1] == ["1", "246", "27", "69"]
     assert tables.features(files).rows[2] == ["Age", "number", "177", "0.42 … 80, mean 29.7"]
-    assert tables.layers(files).rows[0] == ["0", "Linear", "12", "64", "12·64 + 64 = 832 parameters", "832"]
+    assert tables.layers(files).rows[0] == ["0", "Linear", "12", "64", "12·64 + 64 = 832 parameters", "", "", "832"]
     assert tables.metrics(files).rows[0][0::3] == ["accuracy", "82.68\u202f%"]
     assert tables.environment(files).rows[0] == ["osler", "0.1.0"]
 

@@ -10,12 +10,26 @@ from osler.data.examples import EXAMPLES
 from osler.errors import InputError
 from osler.metrics import METRICS
 from osler.models import MODELS
-from osler.nn import ACTIVATIONS, INITIALIZERS, LOSSES, PENALTIES
+from osler.nn import ACTIVATIONS, CONVOLUTIONS, INITIALIZERS, LOSSES, PADDINGS, PENALTIES, POOLINGS
 from osler.optim import OPTIMIZERS, SCHEDULES
 from osler.show import catalogue
 from osler.show.catalogue import KINDS, asked, known_kind, listing, names, only, registry, several
 
-TABLES = [ACTIVATIONS, LOSSES, OPTIMIZERS, INITIALIZERS, SCHEDULES, METRICS, PENALTIES, MODELS, AUGMENTATIONS, EXAMPLES]
+TABLES = [
+    ACTIVATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    INITIALIZERS,
+    SCHEDULES,
+    METRICS,
+    CONVOLUTIONS,
+    POOLINGS,
+    PADDINGS,
+    PENALTIES,
+    MODELS,
+    AUGMENTATIONS,
+    EXAMPLES,
+]
 
 
 def found(*words, kind=None):
