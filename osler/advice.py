@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Facts:
     shape: tuple[int, ...]  # of one encoded sample
     outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
     own_model: bool = False
-    weights_of: str = ""  # the network whose published weights are given, if it is one of ours
+    weights_of: Mapping[str, Any] = field(default_factory=dict)  # the network whose weights are given, if one of ours
     pixels: str = "data"  # how that was shown its pictures
     parameters: int = 0  # of the user's own network
     accelerator: str = "cpu"
@@ -117,7 +117,7 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
     if recipe.weights:
         if not facts.weights_of:
             raise InputError(f"{recipe.weights}: weights of no network that is known here; say which with model=…")
-        return Named(name=facts.weights_of), "the network that these weights are of"
+        return Named.model_validate(dict(facts.weights_of)), "the network that these weights are of"
     if facts.task.kind == "segmentation":
         width = 16 if facts.rows < MANY_MASKS else 32
         return Named.model_validate(

@@ -95,9 +95,9 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights, order of batches and dropout")
 
     model: Named | None = Field(None, description="network and its options")
-    weights: str | None = Field(None, description="file of published weights, or their name, to begin with")
+    weights: str | None = Field(None, description="published weights to begin with: a file, or a name (resnet18)")
     pixels: str | None = Field(
-        None, description="how pictures are scaled: data (by the training part), imagenet or caffe (as published)"
+        None, description="how pictures are scaled: data (by the training part), imagenet, inception or caffe (as published)"
     )
     initialization: Named | None = Field(
         None, description="of the weights; 'default' leaves them as the model made them"
