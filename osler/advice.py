@@ -95,7 +95,17 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     choose("optimizer", lambda: _optimizer(recipe, facts, hurried))
     choose("schedule", lambda: _schedule(recipe))
     # Not advised, but shown when asked for.
-    for field in ("weights", "penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging", "goal"):
+    for field in (
+        "weights",
+        "layer_decay",
+        "penalty",
+        "max_norm",
+        "clip_value",
+        "freeze",
+        "unfreeze",
+        "averaging",
+        "goal",
+    ):
         if getattr(recipe, field) is not None:
             choose(field, lambda: (None, ""))
     choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))

@@ -47,6 +47,7 @@ from osler.folder import CHECKPOINTS, MARK, free_name, new_folder, read_json, wr
 from osler.heal import HEALING
 from osler.heal import heal as healing
 from osler.nn.trace import layers
+from osler.optim.depth import shares
 from osler.published import fetch, find, of_file
 from osler.recipe import Named, Recipe
 from osler.records import Choice, Trial
@@ -262,6 +263,9 @@ def _train(
                 batches = learning_batches(recipe, data.preprocess, data.parts["train"])
                 rates = range_test(recipe, network, objective, batches)
             recipe, choices = _with_found_rate(rates, recipe, choices, work, telling)
+        if recipe.layer_decay and not begun:
+            told = shares(network, recipe.layer_decay)
+            choices = [replace(c, why=f"{c.why}; shares: {told}") if c.what == "layer decay" else c for c in choices]
         telling.choices(choices)
         record: dict[str, Any] = {
             "osler": __version__,

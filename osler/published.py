@@ -160,7 +160,9 @@ def fetch(entry: Published, tell: Callable[[str], None] = lambda text: None, bar
         raise InputError(f"{entry.url}: {host} answers {answer}; try again later, or {elsewhere}") from None
     except requests.RequestException as error:  # which is an OSError too
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{entry.file} cannot be fetched from {host} ({reason}): without a network, {elsewhere}") from None
+        raise InputError(
+            f"{entry.file} cannot be fetched from {host} ({reason}): without a network, {elsewhere}"
+        ) from None
     except OSError as error:
         cure = "make room" if error.errno == errno.ENOSPC else "make it writable"
         raise InputError(f"cannot keep {entry.file} in {folder} ({error.strerror}): {cure}, or set {CACHE}") from None

@@ -50,7 +50,9 @@ class Telling:
             return
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-        with Progress(DownloadColumn(), BarColumn(), TimeRemainingColumn(), console=self.console, transient=True) as bar:
+        with Progress(
+            DownloadColumn(), BarColumn(), TimeRemainingColumn(), console=self.console, transient=True
+        ) as bar:
             yield DownloadBar(bar)
 
     def resuming(self, place: Path) -> None:
