@@ -29,6 +29,8 @@ MANY_MASKS = 500  # pictures with masks, enough for a wider network
 SEGMENTATION_STEPS = 1000
 HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
+# Shown where asked for.
+NOT_ADVISED = ("weights", "layer_decay", "penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging", "goal")
 
 
 @dataclass(frozen=True)
@@ -94,20 +96,9 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     choose("epochs", lambda: _epochs(recipe, facts))
     choose("optimizer", lambda: _optimizer(recipe, facts, hurried))
     choose("schedule", lambda: _schedule(recipe))
-    # Not advised, but shown when asked for.
-    for field in (
-        "weights",
-        "layer_decay",
-        "penalty",
-        "max_norm",
-        "clip_value",
-        "freeze",
-        "unfreeze",
-        "averaging",
-        "goal",
-    ):
-        if getattr(recipe, field) is not None:
-            choose(field, lambda: (None, ""))
+    for asked in NOT_ADVISED:
+        if getattr(recipe, asked) is not None:
+            choose(asked, lambda: (None, ""))
     choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))
     if facts.kind == "images":
         choose("augment", lambda: _augment(recipe, facts, hurried))

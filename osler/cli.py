@@ -59,9 +59,7 @@ def train(
     ] = None,
     target: Annotated[str | None, typer.Option(help="column(s) to predict, by name or position (-1: the last)")] = None,
     model: Annotated[str | None, typer.Option(help="network; `osler models` lists them")] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="published weights to begin with: a file, or a name (resnet18)")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help="published weights to begin with: a file or a name")] = None,
     freeze: Annotated[
         str | None, typer.Option(help="modules that keep their weights; backbone: all but the head")
     ] = None,

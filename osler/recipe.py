@@ -98,7 +98,7 @@ class Recipe(BaseModel):
     weights: str | None = Field(None, description="published weights to begin with: a file, or a name (resnet18)")
     pixels: str | None = Field(
         None,
-        description="how pictures are scaled: data (by the training part), imagenet, inception or caffe (as published)",
+        description="how pictures are scaled: data (by the training part); imagenet, inception, caffe (as published)",
     )
     initialization: Named | None = Field(
         None, description="of the weights; 'default' leaves them as the model made them"
@@ -114,7 +114,7 @@ class Recipe(BaseModel):
         None,
         gt=0,
         le=1,
-        description="learning rate of each layer as a share of that of the one behind it, from the head on",
+        description="learning rate of a layer as a share of that of the next one; the head has the full rate",
     )
     schedule: Named | None = Field(None, description="of the learning rate")
     penalty: Named | None = Field(None, description="added to the training loss: l1, l2, elastic_net …")

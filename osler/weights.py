@@ -27,9 +27,7 @@ INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights", "params")
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 COUNTERS = "num_batches_tracked"  # which older files lack
 SIDES = ("aux1.", "aux2.", "AuxLogits.")  # heads half-way up, that serve in training only
-OTHER_FORMS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("alexnet", {"towers": 1}),
-)  # of networks, that are published too
+OTHER_FORMS: tuple[tuple[str, dict[str, Any]], ...] = (("alexnet", {"towers": 1}),)  # that are published
 SHOWN = 8
 
 

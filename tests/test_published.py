@@ -1,4 +1,4 @@
-"""Published weights by name, fetched from a server of this machine: kept once, and never anything but the right file."""
+"""Published weights by name, fetched from a server of this machine: kept once, and only if it is the right file."""
 
 import errno
 import hashlib
@@ -199,7 +199,7 @@ def test_no_server_no_room_no_folder(server: Server, kept: Path, monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(pooch.HTTPDownloader, "__call__", full)
-        with pytest.raises(InputError, match="No space left on device.*make room, or set OSLER_CACHE"):
+        with pytest.raises(InputError, match=r"No space left on device.*make room, or set OSLER_CACHE"):
             fetch(entry)
     assert left(kept) == []
     kept.rmdir()

@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {"model": "mlp", "hidden": [16, 8], "epochs": 2, "thread
     [
         ("resnet18", ["conv1", "layer1", "layer2", "layer3", "layer4", "fc"]),
         ("squeezenet1_1", [*(f"features.{i}" for i in (0, 3, 4, 6, 7, 9, 10, 11, 12)), "classifier.1"]),
-        ("vgg11_bn", [*(f"features.{i}" for i in (0, 4, 8, 11, 15, 18, 22, 25)), *(f"classifier.{i}" for i in (0, 3, 6))]),
+        ("vgg11_bn", [f"features.{i}" for i in (0, 4, 8, 11, 15, 18, 22, 25)] + [f"classifier.{i}" for i in (0, 3, 6)]),
         ("lenet5", ["c1", "c3", "c5", "f6", "output"]),
         ("mlp", ["hidden.1", "hidden.2", "output"]),
     ],
@@ -103,7 +103,7 @@ def test_schedules_keep_the_proportions(name: str) -> None:
 def test_a_floor_above_the_smallest_rate_is_refused() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     optimizer = decay_rates(torch.optim.SGD(groups_by_depth(model, parameter_groups(model, 0.0)), lr=0.1), 0.1)
-    with pytest.raises(InputError, match="at most the learning rate, 0.01"):
+    with pytest.raises(InputError, match=r"at most the learning rate, 0\.01"):
         SCHEDULES.create("cosine", optimizer, 10, minimum=0.05)
 
 
