@@ -359,8 +359,9 @@ def models(as_json: JsonOption = False) -> None:
     Example: osler models
     """
     from osler.models import MODELS
+    from osler.published import PUBLISHED
 
-    print_registry(MODELS, as_json)
+    print_registry(MODELS, as_json, {name: f" (--weights {entry.data})" for name, entry in PUBLISHED.items()})
 
 
 @app.command()
