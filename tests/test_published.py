@@ -17,6 +17,7 @@ from rich.console import Console
 
 import osler
 from osler import published
+from osler.cli import models
 from osler.errors import InputError
 from osler.models import MODELS
 from osler.published import CACHE, PUBLISHED, Published, fetch, find, of_file
@@ -248,3 +249,11 @@ def test_a_form_of_the_network_that_is_not_the_usual(tmp_path: Path, monkeypatch
         osler.train("digits", weights="imagenet", model="alexnet", out=tmp_path / "run", verbose=False)
     assert asked == [PUBLISHED["alexnet"]]
     assert PUBLISHED["alexnet"].options == {"towers": 1}
+
+
+def test_the_list_of_networks_tells_which_have_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    models(as_json=False)
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["resnet18"].endswith("(--weights imagenet)")
+    assert lines["resnet20"].endswith("(--weights cifar10)")
+    assert "--weights" not in lines["lenet5"]
