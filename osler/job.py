@@ -220,7 +220,8 @@ def _train(
     started = time.perf_counter()
     together = processes_on(torch.device("cpu"))
     mine = {"rank": together.rank, "processes": together.count}
-    recipe, published, usual_size = _begin_with(recipe, own, telling, together, read=not begun)
+    state = _last_state(work, recipe, telling, together) if begun else None
+    recipe, published, usual_size = _begin_with(recipe, own, telling, together, read=not state)
     found = open_source(source, recipe.target, recipe.image_size, usual_size=usual_size)
     if recipe.source and Path(recipe.source).expanduser().exists():
         recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
@@ -305,14 +306,8 @@ def _train(
         watched = doctor and together.rank == 0 and not is_sharded(network)  # weights in shards are on many machines
         checkup = Checkup(trainer, objective, data) if watched else None
         trainer.callbacks.insert(0, checkup or Callback())
-        if begun:
-            saved = CheckpointFolder(work / CHECKPOINTS, tell=telling.note)
-            state = together.first(saved.latest() if together.rank == 0 else None)
-            if state and "shards" in state:
-                state = with_shards(state, saved.place / state["shards"], torch.device(recipe.device or "cpu"))
-            telling.note(f"from step {state['step']}" if state else "there is no checkpoint yet: from the beginning")
-            if state:
-                trainer.load_state_dict(state)
+        if state:
+            trainer.load_state_dict(state)
         with watching():
             train_batches = learning_batches(recipe, data.preprocess, data.parts["train"], **mine)
             validation = plain_batches(data.preprocess, data.parts["validation"], recipe.device, **mine)
@@ -356,12 +351,22 @@ def _train(
     return Run(work, recipe, data.preprocess, network)
 
 
+def _last_state(work: Path, recipe: Recipe, telling: Telling, together: Processes) -> dict[str, Any] | None:
+    """What the run's last whole checkpoint holds."""
+    saved = CheckpointFolder(work / CHECKPOINTS, tell=telling.note)
+    state = together.first(saved.latest() if together.rank == 0 else None)
+    if state and "shards" in state:
+        state = with_shards(state, saved.place / state["shards"], torch.device(recipe.device or "cpu"))
+    telling.note(f"from step {state['step']}" if state else "there is no checkpoint yet: from the beginning")
+    return state
+
+
 def _begin_with(
     recipe: Recipe, own: nn.Module | None, telling: Telling, together: Processes, read: bool
 ) -> tuple[Recipe, Weights | None, int | None]:
     """The recipe that keeps which weights are begun with; these, if they are to be `read`; the side of their pictures.
 
-    A run that is resumed reads none, for its checkpoint has newer ones.
+    A run that goes on from a checkpoint reads none, for that has newer ones.
     """
     if not recipe.weights:
         return recipe, None, None
