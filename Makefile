@@ -18,6 +18,7 @@ lint: .venv/ready
 bench: .venv/ready .venv-peers/ready
 	$(BIN)/python -m benchmarks.blocks
 	$(BIN)/python -m benchmarks.throughput --peers
+	.venv-peers/bin/python -m benchmarks.resnet
 
 # The pinned torch goes in first: the rest then finds it there.
 .venv/ready: pyproject.toml constraints.txt

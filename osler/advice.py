@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ MANY_MASKS = 500  # pictures with masks, enough for a wider network
 SEGMENTATION_STEPS = 1000
 HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
+# Shown where asked for.
+NOT_ADVISED = ("weights", "layer_decay", "penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging", "goal")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Facts:
     shape: tuple[int, ...]  # of one encoded sample
     outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
     own_model: bool = False
-    weights_of: str = ""  # the network whose published weights are given, if it is one of ours
+    weights_of: Mapping[str, Any] = field(default_factory=dict)  # the network whose weights are given, if one of ours
     pixels: str = "data"  # how that was shown its pictures
     parameters: int = 0  # of the user's own network
     accelerator: str = "cpu"
@@ -94,10 +96,9 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     choose("epochs", lambda: _epochs(recipe, facts))
     choose("optimizer", lambda: _optimizer(recipe, facts, hurried))
     choose("schedule", lambda: _schedule(recipe))
-    # Not advised, but shown when asked for.
-    for field in ("weights", "penalty", "max_norm", "clip_value", "freeze", "unfreeze", "averaging", "goal"):
-        if getattr(recipe, field) is not None:
-            choose(field, lambda: (None, ""))
+    for asked in NOT_ADVISED:
+        if getattr(recipe, asked) is not None:
+            choose(asked, lambda: (None, ""))
     choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))
     if facts.kind == "images":
         choose("augment", lambda: _augment(recipe, facts, hurried))
@@ -117,7 +118,7 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
     if recipe.weights:
         if not facts.weights_of:
             raise InputError(f"{recipe.weights}: weights of no network that is known here; say which with model=…")
-        return Named(name=facts.weights_of), "the network that these weights are of"
+        return Named.model_validate(dict(facts.weights_of)), "the network that these weights are of"
     if facts.task.kind == "segmentation":
         width = 16 if facts.rows < MANY_MASKS else 32
         return Named.model_validate(

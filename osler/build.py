@@ -37,6 +37,7 @@ from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
 from osler.objectives.segmentation import Segmentation
 from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
+from osler.optim.depth import decay_rates, groups_by_depth
 from osler.recipe import CheckpointSettings, EngineSettings, Named, Recipe
 from osler.registry import Registry
 from osler.training.callbacks.averaging import AVERAGING
@@ -294,8 +295,11 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
     """The optimizer of the recipe, with weight decay on weights only (not on biases or norms)."""
     assert recipe.optimizer is not None
     options = recipe.optimizer.options
-    decay = float(options.pop("weight_decay", 0.0))
-    return OPTIMIZERS.create(recipe.optimizer.name, parameter_groups(model, decay), **options)
+    groups = parameter_groups(model, float(options.pop("weight_decay", 0.0)))
+    if recipe.layer_decay in (None, 1):
+        return OPTIMIZERS.create(recipe.optimizer.name, groups, **options)
+    optimizer = OPTIMIZERS.create(recipe.optimizer.name, groups_by_depth(model, groups), **options)
+    return decay_rates(optimizer, recipe.layer_decay)
 
 
 def build_schedule(recipe: Recipe, optimizer: Optimizer, steps: int) -> LRScheduler:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from osler.folder import FINDINGS, write_json
 from osler.nn.penalties import Penalty
 from osler.objectives.supervised import Supervised
 from osler.training.callbacks.callback import Callback
+from osler.training.callbacks.freezing import Freezing
 
 if TYPE_CHECKING:
     from osler.training.trainer import Trainer
@@ -31,8 +33,9 @@ class Checkup(Callback):
     everywhere = False
 
     def __init__(self, trainer: Trainer, objective: Supervised, data: Prepared):
-        self.doctor = Doctor(trainer.model, trainer.optimizers, loss_of(objective, trainer.model), told=True)
-        self.doctor.examine(some(data, "train"), some(data, "validation"))
+        with frozen(trainer):
+            self.doctor = Doctor(trainer.model, trainer.optimizers, loss_of(objective, trainer.model), told=True)
+            self.doctor.examine(some(data, "train"), some(data, "validation"))
 
     def step(self, trainer: Trainer) -> None:
         self.doctor.observe(trainer.loss)
@@ -54,6 +57,19 @@ class Checkup(Callback):
         diagnosis = self.doctor.diagnose()
         write_json(folder / FINDINGS, diagnosis.record())
         return diagnosis
+
+
+@contextlib.contextmanager
+def frozen(trainer: Trainer) -> Iterator[None]:
+    """Within it, what will be frozen in the first epoch is frozen: the doctor looks at the program that will run."""
+    freezing = [callback for callback in trainer.callbacks if isinstance(callback, Freezing)]
+    try:
+        for callback in freezing:
+            callback.begin(trainer)
+        yield
+    finally:
+        for callback in reversed(freezing):
+            callback.end(trainer)
 
 
 def loss_of(objective: Supervised, network: nn.Module) -> Callable[[Any, Tensor], Tensor]:

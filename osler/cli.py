@@ -60,7 +60,7 @@ def train(
     ] = None,
     target: Annotated[str | None, typer.Option(help="column(s) to predict, by name or position (-1: the last)")] = None,
     model: Annotated[str | None, typer.Option(help="network; `osler models` lists them")] = None,
-    weights: Annotated[str | None, typer.Option(help="file of published weights to begin with")] = None,
+    weights: Annotated[str | None, typer.Option(help="published weights to begin with: a file or a name")] = None,
     freeze: Annotated[
         str | None, typer.Option(help="modules that keep their weights; backbone: all but the head")
     ] = None,
@@ -403,8 +403,9 @@ def models(as_json: JsonOption = False) -> None:
     Example: osler models
     """
     from osler.models import MODELS
+    from osler.published import PUBLISHED
 
-    print_registry(MODELS, as_json)
+    print_registry(MODELS, as_json, {name: f" (--weights {entry.data})" for name, entry in PUBLISHED.items()})
 
 
 @app.command()

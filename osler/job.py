@@ -47,7 +47,9 @@ from osler.folder import CHECKPOINTS, MARK, free_name, new_folder, read_json, wr
 from osler.heal import HEALING
 from osler.heal import heal as healing
 from osler.nn.trace import layers
-from osler.recipe import Recipe
+from osler.optim.depth import shares
+from osler.published import fetch, find, of_file
+from osler.recipe import Named, Recipe
 from osler.records import Choice, Trial
 from osler.run import Run, threads
 from osler.show.range_test import range_svg, range_text
@@ -56,10 +58,11 @@ from osler.training.callbacks.callback import Callback
 from osler.training.checkpoint import CheckpointFolder
 from osler.training.distributed import joined, local_count, processes_on, restarted
 from osler.training.learning_rate_range import RangeTest
+from osler.training.processes import Processes
 from osler.training.sharded import is_sharded, whole_weights, with_shards
 from osler.weights import Weights, architecture_of, load_weights, read_weights
 
-PUBLISHED_SIZE = 224  # of pictures whose sizes differ, for weights that were learned at that size
+PUBLISHED_SIZE = 224  # of pictures whose sizes differ, for weights that say no other
 UNFINISHED = ("training", "terminated", "interrupted")
 
 
@@ -217,10 +220,9 @@ def _train(
     started = time.perf_counter()
     together = processes_on(torch.device("cpu"))
     mine = {"rank": together.rank, "processes": together.count}
-    published = read_weights(recipe.weights) if recipe.weights and not begun else None  # a checkpoint has newer ones
-    if published is not None:
-        recipe = recipe.model_copy(update={"weights": str(Path(published.where).resolve())})
-    found = open_source(source, recipe.target, recipe.image_size, usual_size=PUBLISHED_SIZE if recipe.weights else None)
+    state = _last_state(work, recipe, telling, together) if begun else None
+    recipe, published, usual_size = _begin_with(recipe, own, telling, together, read=not state)
+    found = open_source(source, recipe.target, recipe.image_size, usual_size=usual_size)
     if recipe.source and Path(recipe.source).expanduser().exists():
         recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
     notes = list(found.notes)
@@ -262,6 +264,9 @@ def _train(
                 batches = learning_batches(recipe, data.preprocess, data.parts["train"])
                 rates = range_test(recipe, network, objective, batches)
             recipe, choices = _with_found_rate(rates, recipe, choices, work, telling)
+        if recipe.layer_decay and not begun:
+            told = shares(network, recipe.layer_decay)
+            choices = [replace(c, why=f"{c.why}; shares: {told}") if c.what == "layer decay" else c for c in choices]
         telling.choices(choices)
         record: dict[str, Any] = {
             "osler": __version__,
@@ -301,14 +306,8 @@ def _train(
         watched = doctor and together.rank == 0 and not is_sharded(network)  # weights in shards are on many machines
         checkup = Checkup(trainer, objective, data) if watched else None
         trainer.callbacks.insert(0, checkup or Callback())
-        if begun:
-            saved = CheckpointFolder(work / CHECKPOINTS, tell=telling.note)
-            state = together.first(saved.latest() if together.rank == 0 else None)
-            if state and "shards" in state:
-                state = with_shards(state, saved.place / state["shards"], torch.device(recipe.device or "cpu"))
-            telling.note(f"from step {state['step']}" if state else "there is no checkpoint yet: from the beginning")
-            if state:
-                trainer.load_state_dict(state)
+        if state:
+            trainer.load_state_dict(state)
         with watching():
             train_batches = learning_batches(recipe, data.preprocess, data.parts["train"], **mine)
             validation = plain_batches(data.preprocess, data.parts["validation"], recipe.device, **mine)
@@ -350,6 +349,45 @@ def _train(
     write_json(work / MARK, record)
     together.first(None)
     return Run(work, recipe, data.preprocess, network)
+
+
+def _last_state(work: Path, recipe: Recipe, telling: Telling, together: Processes) -> dict[str, Any] | None:
+    """What the run's last whole checkpoint holds."""
+    saved = CheckpointFolder(work / CHECKPOINTS, tell=telling.note)
+    state = together.first(saved.latest() if together.rank == 0 else None)
+    if state and "shards" in state:
+        state = with_shards(state, saved.place / state["shards"], torch.device(recipe.device or "cpu"))
+    telling.note(f"from step {state['step']}" if state else "there is no checkpoint yet: from the beginning")
+    return state
+
+
+def _begin_with(
+    recipe: Recipe, own: nn.Module | None, telling: Telling, together: Processes, read: bool
+) -> tuple[Recipe, Weights | None, int | None]:
+    """The recipe that keeps which weights are begun with; these, if they are to be `read`; the side of their pictures.
+
+    A run that goes on from a checkpoint reads none, for that has newer ones.
+    """
+    if not recipe.weights:
+        return recipe, None, None
+    model = recipe.model.name if own is None and recipe.model is not None else ""
+    entry = find(recipe.weights, model)
+    if entry is None:
+        known = of_file(recipe.weights)
+        weights = read_weights(recipe.weights) if read else None
+        kept = {"weights": str(Path(weights.where).resolve())} if weights is not None else {}
+        return recipe.model_copy(update=kept), weights, PUBLISHED_SIZE if known is None else known.size
+    recipe = recipe.model_copy(update={"weights": entry.model})
+    if model and recipe.model is not None:
+        form = {**entry.options, **recipe.model.model_dump()}
+        recipe = recipe.model_copy(update={"model": Named.model_validate(form)})
+    if not read:
+        return recipe, None, entry.size
+    if together.rank == 0:
+        with telling.downloading() as bar:
+            fetch(entry, telling.note, bar)
+    together.first(None)  # the others of this machine find it in the cache
+    return recipe, read_weights(fetch(entry)), entry.size
 
 
 def _with_found_rate(
@@ -408,7 +446,7 @@ def _facts(data: Prepared, own: nn.Module | None, weights: Weights | None) -> Fa
         shape=data.preprocess.shape,
         outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
         own_model=own is not None,
-        weights_of=architecture_of(weights) or "" if weights is not None and own is None else "",
+        weights_of=architecture_of(weights) if weights is not None and own is None else {},
         pixels="data" if weights is None else weights.pixels,
         parameters=0 if own is None else sum(p.numel() for p in own.parameters()),
         accelerator="cuda" if torch.cuda.is_available() else "cpu",

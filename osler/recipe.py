@@ -95,9 +95,10 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights, order of batches and dropout")
 
     model: Named | None = Field(None, description="network and its options")
-    weights: str | None = Field(None, description="file of published weights, or their name, to begin with")
+    weights: str | None = Field(None, description="published weights to begin with: a file, or a name (resnet18)")
     pixels: str | None = Field(
-        None, description="how pictures are scaled: data (by the training part), imagenet or caffe (as published)"
+        None,
+        description="how pictures are scaled: data (by the training part); imagenet, inception, caffe (as published)",
     )
     initialization: Named | None = Field(
         None, description="of the weights; 'default' leaves them as the model made them"
@@ -109,6 +110,12 @@ class Recipe(BaseModel):
     label_smoothing: float | None = Field(None, ge=0, lt=1, description="0.1 turns a target of 1 into 0.9")
     metrics: Names | None = Field(None, description="what is measured on training and validation data")
     optimizer: Named | None = Field(None, description="optimizer and its options (lr, weight_decay …)")
+    layer_decay: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="learning rate of a layer as a share of that of the next one; the head has the full rate",
+    )
     schedule: Named | None = Field(None, description="of the learning rate")
     penalty: Named | None = Field(None, description="added to the training loss: l1, l2, elastic_net …")
     max_norm: float | None = Field(None, gt=0, description="largest norm of the weights into a unit")

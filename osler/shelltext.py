@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -45,14 +46,14 @@ def sample_shape(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def print_registry(registry: Any, as_json: bool) -> None:
-    """Names with the first lines of their descriptions."""
+def print_registry(registry: Any, as_json: bool, behind: Mapping[str, str] | None = None) -> None:
+    """Names with the first lines of their descriptions; `behind`: what some of them have more, for people."""
     if as_json:
         print_json({name: registry.summary(name) for name in registry})
         return
     width = max(map(len, registry))
     for name in registry:
-        typer.echo(f"{name:<{width}}  {registry.summary(name)}")
+        typer.echo(f"{name:<{width}}  {registry.summary(name)}{(behind or {}).get(name, '')}")
 
 
 def brief(record: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from osler.folder import FINDINGS
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.progress import Progress, TaskID
 
     from osler.run import Run
 
@@ -39,6 +41,19 @@ class Telling:
 
     def text(self, text: str) -> None:
         self.console.print(f"\n{_plain(text)}")
+
+    @contextlib.contextmanager
+    def downloading(self) -> Iterator[DownloadBar | None]:
+        """A bar for a download, on a terminal only."""
+        if not self.console.is_terminal:
+            yield None
+            return
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+        with Progress(
+            DownloadColumn(), BarColumn(), TimeRemainingColumn(), console=self.console, transient=True
+        ) as bar:
+            yield DownloadBar(bar)
 
     def resuming(self, place: Path) -> None:
         self.console.print(f"[bold]Resuming[/bold] {_plain(str(place))}")
@@ -86,6 +101,26 @@ class Telling:
             )
             if f.cures:
                 self.console.print(f"       Cure: {_plain(f.cures[0].title)}{_plain(as_options(f.cures[0]))}")
+
+
+class DownloadBar:
+    """rich's bar, as pooch moves it; it shows up with the first bytes."""
+
+    def __init__(self, bar: Progress):
+        self.bar = bar
+        self.total = 0  # which pooch sets to the size of the file
+        self.task: TaskID | None = None
+
+    def update(self, size: int) -> None:
+        self.task = self.bar.add_task("", total=self.total or None) if self.task is None else self.task
+        self.bar.advance(self.task, size)
+
+    def reset(self) -> None:
+        if self.task is not None:
+            self.bar.reset(self.task)
+
+    def close(self) -> None:
+        """The context ends the bar."""
 
 
 def _best(run: Run) -> str:

@@ -20,12 +20,14 @@ from torch.overrides import TorchFunctionMode
 
 from osler.errors import InputError
 from osler.models import MODELS
+from osler.published import of_file
 
 PICKLES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")
 INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights", "params")  # where checkpoints keep them
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 COUNTERS = "num_batches_tracked"  # which older files lack
 SIDES = ("aux1.", "aux2.", "AuxLogits.")  # heads half-way up, that serve in training only
+OTHER_FORMS: tuple[tuple[str, dict[str, Any]], ...] = (("alexnet", {"towers": 1}),)  # that are published
 SHOWN = 8
 
 
@@ -68,7 +70,9 @@ def read_weights(path: str | Path) -> Weights:
             f"{path}: not readable as weights alone ({reason}); a file that holds more than tensors could run code: "
             "save model.state_dict()"
         ) from None
-    return Weights(str(path), _bare(_unwrapped(loaded, path)))
+    published = of_file(path)
+    pixels = {} if published is None else {"pixels": published.pixels}
+    return Weights(str(path), _bare(_unwrapped(loaded, path)), **pixels)
 
 
 def _unwrapped(loaded: Any, path: Path) -> dict[str, Tensor]:
@@ -117,19 +121,19 @@ def _caffe(path: Path) -> Weights:
     return Weights(str(path), state, pixels="caffe")
 
 
-def architecture_of(weights: Weights) -> str | None:
-    """The name of the network whose weights these are, but for a head of another width; None if it is none of ours."""
+def architecture_of(weights: Weights) -> dict[str, Any]:
+    """Name and options of the network whose weights these are, but for a head of another width; {} if none of ours."""
     names = {name for name in weights.state if not name.endswith(COUNTERS) and not name.startswith(SIDES)}
-    for name in MODELS:
+    for name, options in [*((name, {}) for name in MODELS), *OTHER_FORMS]:
         try:
             with torch.device("meta"), _Undrawn():
-                state = MODELS.create(name).state_dict()
+                state = MODELS.create(name, **options).state_dict()
         except InputError:  # needs inputs and outputs: nobody publishes its weights
             continue
         own = {key: value for key, value in state.items() if not key.endswith(COUNTERS) and not key.startswith(SIDES)}
         if own.keys() == names and all(own[key].shape[1:] == weights.state[key].shape[1:] for key in names):
-            return name
-    return None
+            return {"name": name, **options}
+    return {}
 
 
 class _Undrawn(TorchFunctionMode):

@@ -96,3 +96,20 @@ def test_regularisation_that_rules_is_found(tmp_path: Path) -> None:
     penalty = {"name": "l2", "strength": 10.0}
     run = osler.train("digits", out=tmp_path / "run", **{**FEW, "epochs": 10, "penalty": penalty})
     assert run.findings[0].ailment == "regularization-dominates"
+
+
+def test_the_doctor_looks_at_what_is_frozen(tmp_path: Path) -> None:
+    """A first layer that keeps its weights has learned from inputs of their scale; nothing is changed by looking."""
+    torch.manual_seed(0)
+    x = torch.randn(300, 6) * 300 + 100
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    found, weights = {}, {}
+    for name, settings in (("free", {}), ("frozen", {"freeze": "0"}), ("alone", {"freeze": "0", "doctor": False})):
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 1))
+        run = osler.train((x, y), model=model, epochs=3, threads=1, verbose=False, out=tmp_path / name, **settings)
+        found[name] = {f.ailment for f in run.findings}
+        weights[name] = run.model.state_dict()
+    assert "unscaled-input" in found["free"]
+    assert "unscaled-input" not in found["frozen"]
+    assert all(torch.equal(weights["frozen"][key], tensor) for key, tensor in weights["alone"].items())

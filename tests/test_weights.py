@@ -1,6 +1,8 @@
 """Published weights: read in every usual form, put into the network they are for, told what does not fit."""
 
+import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +77,8 @@ def test_a_checkpoint_without_tensors_says_what_it_holds(tmp_path: Path) -> None
 
 def test_the_network_is_known_by_its_weights() -> None:
     state = MODELS.create("squeezenet1_1", outputs=7).state_dict()
-    assert architecture_of(Weights("here", dict(state))) == "squeezenet1_1"
-    assert architecture_of(Weights("here", {"a.weight": torch.ones(2, 2)})) is None
+    assert architecture_of(Weights("here", dict(state))) == {"name": "squeezenet1_1"}
+    assert architecture_of(Weights("here", {"a.weight": torch.ones(2, 2)})) == {}
 
 
 def test_all_but_the_head_is_loaded() -> None:
@@ -149,6 +151,12 @@ def test_training_from_weights_keeps_the_backbone(tmp_path: Path) -> None:
     same = {name for name, tensor in published.items() if torch.equal(own[name], tensor)}
     assert {name for name in published if not name.startswith("linear") and "num_batches" not in name} <= same
     assert own["linear.weight"].shape == (1, 64)
+    shutil.copytree(tmp_path / "run", tmp_path / "killed")  # before its first checkpoint
+    shutil.rmtree(tmp_path / "killed" / "checkpoints", ignore_errors=True)
+    record = json.loads((tmp_path / "killed" / "run.json").read_text())
+    (tmp_path / "killed" / "run.json").write_text(json.dumps({**record, "status": "training"}))
+    resumed = osler.resume(tmp_path / "killed", verbose=False)
+    assert all(torch.equal(resumed.model.state_dict()[name], tensor) for name, tensor in own.items())
     (tmp_path / "net.pth").unlink()
     again = osler.load(tmp_path / "run")  # its folder is enough
     assert torch.equal(again.model.state_dict()["linear.weight"], own["linear.weight"])

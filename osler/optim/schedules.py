@@ -71,12 +71,15 @@ def cosine(optimizer: Optimizer, steps: int, minimum: float = 0.0) -> LRSchedule
 
     Formula: lr(t) = minimum + (lr − minimum) · (1 + cos(πt/steps)) / 2.
     Defaults: minimum 0, the learning rate at the end.
-    Raises: InputError for a negative minimum or steps below 1.
+    Raises: InputError for a minimum that is negative or above a learning rate, and for steps below 1.
     Use: a good default when the number of steps is known.
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017 (without restarts).
     """
     _begin(optimizer, steps)
-    return CosineAnnealingLR(optimizer, T_max=steps, eta_min=nonnegative("minimum", minimum))
+    lowest = min(group["lr"] for group in optimizer.param_groups)
+    if nonnegative("minimum", minimum) > lowest:
+        raise InputError(f"minimum must be at most the learning rate, {lowest:g}, from which it falls, got {minimum!r}")
+    return CosineAnnealingLR(optimizer, T_max=steps, eta_min=minimum)
 
 
 def one_cycle(optimizer: Optimizer, steps: int, warmup: float = 0.3, cycle_momentum: bool = True) -> LRScheduler:
