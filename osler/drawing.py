@@ -68,7 +68,8 @@ def draw(
     if inputs is not None and len(inputs) != len(usual_inputs):
         needed = {}  # numbers where the usual samples are tokens
     inputs, outputs = inputs or usual_inputs, outputs or usual_outputs
-    with torch.device("meta"):  # shapes without numbers
+    # Shapes without numbers; networks for sequences look at their tokens.
+    with torch.device("cpu" if MODELS.resolve(model) in EXAMPLES else "meta"):
         network = MODELS.create(model, inputs=inputs, outputs=outputs, **{**needed, **(options or {})})
     return drawing(MODELS.resolve(model), network, inputs)
 

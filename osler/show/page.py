@@ -89,7 +89,7 @@ def _python(entry: Entry) -> str:
             one: f"osler.nn.{table}.create({name}{option})"
             for one, table in (("convolution", "CONVOLUTIONS"), ("pooling", "POOLINGS"), ("padding", "PADDINGS"))
         },
-        "model": f"osler.model({name}, {_given(entry.name)})",
+        "model": f"osler.model({name}, {_given(entry.name) if entry.kind == 'model' else ''})",
         "augmentation": f"osler.train(photos, augment=[{name}])",
         "dataset": f"osler.train({name})",
     }.get(entry.kind, "")
