@@ -219,7 +219,7 @@ def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if facts.kind == "images" and recipe.weights:
         return 12 if facts.rows < 4000 else 4, "weights that were learned before need few passes more"
     if facts.kind == "images":
-        epochs = 6 if facts.rows >= MANY_PICTURES else 20 if facts.rows >= 4000 else 40
+        epochs = 6 if facts.rows >= MANY_PICTURES else 60 if facts.rows >= 4000 else 40
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
     size = recipe.batch_size if isinstance(recipe.batch_size, int) else facts.rows
     epochs = min(max(STEPS * size // facts.rows, 15), 200)
@@ -254,7 +254,9 @@ def _augment(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[list[Named], 
     channels, height, width = facts.shape
     if min(height, width) < 16:
         return [], f"{height}×{width} pixels leave no room to shift in"
-    shift = Named.model_validate({"name": "shift", "pixels": max(min(height, width) // 14, 1)})
+    # Photographs are taken from anywhere; drawings and letters are centred.
+    pixels = max(min(height, width) // (8 if channels == 3 else 14), 1)
+    shift = Named.model_validate({"name": "shift", "pixels": pixels})
     if channels == 3:
         return [Named(name="flip"), shift], "photographs: mirrored and shifted they stay what they are"
     return [shift], "shifted a little they stay what they are"
