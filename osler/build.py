@@ -33,6 +33,7 @@ from osler.nn.initialisation import INITIALIZERS, initialize
 from osler.nn.losses import LOSSES
 from osler.nn.margin_losses import MarginLoss
 from osler.nn.penalties import PENALTIES, Penalty, project_max_norm
+from osler.nn.segmentation_losses import VOID, Dice, DiceCrossEntropy
 from osler.objectives.classification import Classification
 from osler.objectives.regression import Regression
 from osler.objectives.segmentation import Segmentation
@@ -65,6 +66,7 @@ COMPARE_CLASSES = (
     Focal,
     MarginLoss,
 )
+OF_PIXELS = (SparseCategoricalCrossEntropy, Dice, DiceCrossEntropy)
 AT_ONCE = 1024  # samples a batch where nothing is learned
 Supervised = Classification | Regression | Segmentation
 
@@ -120,6 +122,8 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
         options["label_smoothing"] = recipe.label_smoothing
     if isinstance(recipe.class_weights, dict):
         options["class_weights"] = _in_order(recipe.class_weights, task.classes)
+    if task.kind == "segmentation" and recipe.loss.name == "sparse_categorical_cross_entropy":
+        options.setdefault("ignore_index", VOID)
     criterion: nn.Module = LOSSES.create(recipe.loss.name, **options)
     if task.kind == "regression" and isinstance(criterion, COMPARE_CLASSES):
         raise InputError(
@@ -130,6 +134,11 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
         criterion = _of_soft_targets(recipe, criterion, options)
     metrics = recipe.metrics or []
     if task.kind == "segmentation":
+        if not isinstance(criterion, OF_PIXELS):
+            fitting = "dice_cross_entropy, dice or sparse_categorical_cross_entropy"
+            raise InputError(f"loss {recipe.loss.name!r} is not for masks, a class for every pixel: use {fitting}")
+        if mixing := _mixing(recipe):
+            raise InputError(f"{type(mixing[0]).__name__.lower()} has no meaning for masks: leave it out of augment")
         return Segmentation(task, criterion, metrics)
     if task.kind != "regression":
         return Classification(task, criterion, metrics)

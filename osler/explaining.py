@@ -140,6 +140,11 @@ def explain_run(
         raise InputError(f"at least 1 row is explained, but got {first}")
     notes: list[str] = []
     task = run.objective.task
+    if task.kind == "segmentation":
+        raise InputError(
+            "pages explain one score a picture, but masks have one for every pixel: osler.explain, with a module that "
+            "sums up those of interest"
+        )
     outputs = task.classes or task.names
     if target is not None and target not in outputs:
         raise unknown_name("target", target, outputs)

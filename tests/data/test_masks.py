@@ -116,6 +116,8 @@ def test_from_pictures_to_predicted_masks(tmp_path):
     assert run.metrics["iou"] > 0.8
     assert run.judged["worst"][0]["masks"]["prediction"].startswith("iVBOR")
     assert sum(map(sum, run.judged["confusion"]["counts"])) == run.judged["count"] * 16 * 16
+    with pytest.raises(InputError, match="wrap it in a module"):
+        osler.explain(run, str(source / "images"))
     loaded = osler.load(run.folder)
     assert loaded.evaluate(str(source)).keys() == {"loss", "accuracy", "iou"}
     predicted = loaded.predict(str(source / "images"))
@@ -126,6 +128,28 @@ def test_from_pictures_to_predicted_masks(tmp_path):
     assert (again == predicted["prediction"][0]).all()
     assert run.record["data"]["classes"][1]["train"] > 0
     assert "true" in (run.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"loss": "mse"}, "not for masks"),
+        ({"augment": ["mixup"]}, "mixup has no meaning for masks"),
+        ({"metrics": ["f1"]}, "has accuracy, iou"),
+        ({"model": "lenet5"}, "a logit for each of the 3 classes at every pixel"),
+        ({"target": "x"}, "no tables"),
+    ],
+)
+def test_settings_that_do_not_fit_masks(tmp_path, settings, said):
+    with pytest.raises(InputError, match=said):
+        osler.train(str(street(tmp_path / "data", size=(32, 32))), verbose=False, out=tmp_path / "r", **settings)
+
+
+def test_plain_cross_entropy_leaves_void_out(tmp_path):
+    source = str(street(tmp_path / "data", values=(0, 1, 255), size=(16, 16)))
+    model = {"name": "unet", "width": 2}
+    run = osler.train(source, loss="cross_entropy", model=model, epochs=1, verbose=False, out=tmp_path / "r")
+    assert np.isfinite(run.metrics["loss"])
 
 
 def test_masks_of_equal_names_are_kept_apart(tmp_path):
