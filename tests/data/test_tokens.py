@@ -79,7 +79,7 @@ def test_reserved_names_do_not_come_from_texts():
         assert (tokenizer.id("<start>"), tokenizer.id("<end>")) == (2, 3)
         assert not {0, 2, 3} & set(tokenizer.encode("<start> a <end> <pad>"))
         assert tokenizer.decode([2, *tokenizer.encode("a"), 3, 0]) == "a"
-    with pytest.raises(InputError, match="reserved token .<begin>."):
+    with pytest.raises(InputError, match=r"reserved token .<begin>."):
         tokenizer.id("<begin>")
 
 
