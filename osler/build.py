@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from fnmatch import fnmatchcase
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,10 +108,23 @@ def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:
     """The network of the recipe for these inputs and this task."""
     assert recipe.model is not None
     task = preprocess.targets.task
-    model = MODELS.create(recipe.model.name, inputs=preprocess.shape, outputs=task.outputs, **recipe.model.options)
+    options = recipe.model.options
+    if preprocess.vocabulary is not None:
+        options |= _of_texts(recipe.model, preprocess.vocabulary)
+    model = MODELS.create(recipe.model.name, inputs=preprocess.shape, outputs=task.outputs, **options)
     if recipe.initialization is not None and recipe.initialization.name != "default":
         initialize(model, recipe.initialization.name, **recipe.initialization.options)
     return model
+
+
+def _of_texts(model: Named, vocabulary: int) -> dict[str, int]:
+    """What a network for texts is told of them. Raises InputError for a network that takes no tokens."""
+    takers = [name for name in MODELS if "vocabulary" in signature(MODELS[name]).parameters]
+    if model.name not in takers:
+        raise InputError(f"{model.name} takes numbers, but the inputs are texts; these take them: {', '.join(takers)}")
+    if "vocabulary" in model.options:
+        raise InputError("model.vocabulary follows from the texts: leave it out, or say tokens.size")
+    return {"vocabulary": vocabulary}
 
 
 def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:

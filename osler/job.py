@@ -228,7 +228,8 @@ def _train(
     notes = list(found.notes)
     scale = own is None if recipe.scale is None else recipe.scale
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
-    data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, cache=cache, **columns)  # type: ignore[arg-type]
+    texts = {"tokens": recipe.tokens and recipe.tokens.model_dump(), "length": recipe.length}
+    data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, cache=cache, **columns, **texts)  # type: ignore[arg-type]
     if recipe.augment and found.kind != "images":
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
