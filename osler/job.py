@@ -41,6 +41,7 @@ from osler.data.batches import Dataset
 from osler.data.prepare import Prepared, prepare
 from osler.data.rowfiles import StreamedDataset
 from osler.data.sources import open_source
+from osler.data.textencoder import TextEncoder
 from osler.errors import InputError
 from osler.evaluation import judge
 from osler.folder import CHECKPOINTS, MARK, free_name, new_folder, read_json, write_json, write_text
@@ -446,6 +447,7 @@ def _facts(data: Prepared, own: nn.Module | None, weights: Weights | None) -> Fa
         rows=len(data.parts["train"]),
         shape=data.preprocess.shape,
         outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
+        tokens=inputs.tokenizer.kind if isinstance(inputs := data.preprocess.inputs, TextEncoder) else "",
         own_model=own is not None,
         weights_of=architecture_of(weights) if weights is not None and own is None else {},
         pixels="data" if weights is None else weights.pixels,

@@ -135,8 +135,8 @@ def choose(column: Evidence, notes: list[str]) -> Column | None:
     if column.words > TEXT_WORDS:
         raise InputError(
             f"column {name!r} holds free text ({column.words:.0f} words a row on average): a network for tables reads "
-            f"numbers, categories and dates; leave it out with --drop {name!r}, or all other columns: a text that stands "
-            "alone is read as text"
+            f"numbers, categories and dates; leave it out with --drop {name!r}, or the others: a text alone is read as "
+            "text"
         )
     different = f"{column.distinct} different values in {column.known} training rows"
     if column.known < column.rows:

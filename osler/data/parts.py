@@ -29,7 +29,8 @@ class LookedUp(Protocol):
 class Part:
     """Some rows of a source, as they were read.
 
-    `inputs`: a DataFrame (table; of one column: text), a uint8 tensor (N, channels, height, width) (images), or an array (arrays).
+    `inputs`: a DataFrame (table; of one column: text), a uint8 tensor (N, channels, height, width) (images), an array
+    (arrays).
     `targets`: a DataFrame of target columns, or an array with one class name or number per sample; for pictures with
     masks a uint8 tensor (N, height, width); None if unknown.
     `rows`: what each row is called in messages (file name, line number); empty where its index is name enough.

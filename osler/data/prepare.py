@@ -140,8 +140,8 @@ def prepare(
         kind = "text"
     if asked and kind != "text":
         raise InputError(
-            f"tokens and length are for texts, but {source.where} is a source of kind {kind!r}: a table is read as text "
-            "where that is its only column beside the target (the others can be left out with --drop)"
+            f"tokens and length are for texts, but {source.where} is a source of kind {kind!r}; of a table the only "
+            "column beside the target is read as text (leave others out with --drop)"
         )
     preprocess = Preprocess.fit(kind, raw["train"], targets, scale, notes, tokens=tokens, length=length)
     # Values that are new in the held-out parts say nothing about the user's data: they were split off by us.

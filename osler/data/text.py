@@ -19,8 +19,9 @@ TEXT_BYTES = 8  # in memory, for each byte on disk
 UNLABELLED = {"unsup", "unlabelled", "unlabeled"}
 BESIDE = {"readme", "license", "licence", "source", "copying", "notice", "changelog"}  # files that are no data
 OTHERS = {  # suffixes that are types of files, no classes
-    *"csv tsv parquet json jsonl yaml yml md rst html xml pdf doc docx names data feat vocab dict bin npy npz pt".split(),
-    *"gz zip tar bz2 xz 7z png jpg jpeg gif bmp wav mp3 flac ogg py ipynb sh log lock".split(),
+    *("csv", "tsv", "parquet", "json", "jsonl", "yaml", "yml", "md", "rst", "html", "xml", "pdf", "doc", "docx"),
+    *("names", "data", "feat", "vocab", "dict", "bin", "npy", "npz", "pt", "py", "ipynb", "sh", "log", "lock"),
+    *("gz", "zip", "tar", "bz2", "xz", "7z", "png", "jpg", "jpeg", "gif", "bmp", "wav", "mp3", "flac", "ogg"),
 }
 
 

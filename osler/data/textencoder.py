@@ -55,8 +55,8 @@ class TextEncoder:
         usual = min(int(lengths.max()), int(OUTLYING * np.quantile(lengths, 0.99)) + 1, LONGEST)
         encoder = cls(tokenizer, usual if length is None else length, column)
         notes.append(
-            f"texts ({column!r}) as {kind}: {len(tokenizer):,} tokens in the vocabulary, {np.median(lengths):.0f} in the "
-            f"median text, at most {encoder.length} kept"
+            f"texts ({column!r}) as {kind}: {len(tokenizer):,} tokens in the vocabulary, {np.median(lengths):.0f} in "
+            f"the median text, at most {encoder.length} kept"
         )
         encoder._tell(lengths, "training texts", notes)
         return encoder
