@@ -96,3 +96,18 @@ def test_own_network_is_left_alone() -> None:
     assert recipe.initialization is None
     assert recipe.scale is False
     assert choices[1].chosen == "your own network"
+
+
+def test_words_are_counted_and_other_tokens_read_in_order() -> None:
+    recipe, choices = advise(Recipe(), facts(kind="text", tokens="words", rows=7000, shape=(54,)))
+    assert recipe.model is not None
+    assert recipe.model.name == "bag_of_embeddings"
+    assert (recipe.label_smoothing, recipe.clip_norm, recipe.epochs, recipe.length) == (0.1, 0, 5, 54)
+    assert recipe.scale is None  # token ids have no scale
+    assert {"tokens", "length"} <= {choice.what for choice in choices}
+    recipe, _ = advise(Recipe(), facts("regression", kind="text", tokens="characters", shape=(54,)))
+    assert recipe.model is not None
+    assert (recipe.model.name, recipe.clip_norm, recipe.scale) == ("gru", 1, True)
+    assert recipe.label_smoothing is None
+    recipe, _ = advise(Recipe.build({"tokens.size": 500}), facts(kind="text", tokens="words", shape=(9,)))
+    assert str(recipe.tokens) == "words(size=500)"
