@@ -77,6 +77,18 @@ class TextEncoder:
             row[: len(kept)] = kept
         return encoded
 
+    def text(self, frame: pd.DataFrame, row: int) -> str:
+        """The text in a row."""
+        return _texts(frame[self._column(frame)].iloc[[row]])[0]
+
+    def pieces(self, text: str) -> list[str]:
+        """The tokens that are kept of a text, written out."""
+        if self.tokenizer.kind == "bpe":
+            found = [self.tokenizer.decode([i]) for i in self.tokenizer.encode(text)]
+        else:
+            found = self.tokenizer.split(text)
+        return found[: self.length] or [""]
+
     def _column(self, frame: pd.DataFrame) -> str:
         names = list(map(str, frame.columns))
         if self.column in names:
