@@ -20,6 +20,7 @@ from osler.data.pixels import scaler_of
 from osler.data.preprocess import Preprocess
 from osler.data.rowfiles import StreamedDataset
 from osler.data.stream import StreamedBatches, open_batches
+from osler.data.textencoder import filled
 from osler.errors import InputError, unknown_name
 from osler.folder import CHECKPOINTS
 from osler.metrics import METRICS
@@ -342,10 +343,13 @@ def learning_batches(
     mix: Mix | MovingMasks = Mix(augment.mixing, task.outputs if task.kind == "multiclass" else None)
     if task.kind == "segmentation":
         augment, mix = Compose(()), MovingMasks(augment)  # the masks go where their pictures go
+    texts = preprocess.vocabulary is not None and isinstance(data, Dataset)
+    lengths = {"lengths": filled(data.inputs)} if texts else {}
     return open_batches(
         data,
         min(size, len(data)),
         shuffle=True,
+        **lengths,
         seed=recipe.seed,
         transform=preprocess.transform(),
         augment=augment if augment.parts else None,

@@ -129,6 +129,11 @@ class TextEncoder:
         return cls(Tokenizer.from_json(record["tokenizer"]), record["length"], record["column"])
 
 
+def filled(tokens: Tensor) -> Tensor:
+    """How many tokens each row has: (N, L) → (N,)."""
+    return (tokens != PADDING).sum(dim=1)
+
+
 def trimmed(tokens: Tensor) -> Tensor:
     """A batch (N, L) as int64, without the last columns that are padding alone; on a GPU, which would wait, with them.
 
