@@ -343,8 +343,9 @@ def learning_batches(
     mix: Mix | MovingMasks = Mix(augment.mixing, task.outputs if task.kind == "multiclass" else None)
     if task.kind == "segmentation":
         augment, mix = Compose(()), MovingMasks(augment)  # the masks go where their pictures go
-    texts = preprocess.vocabulary is not None and isinstance(data, Dataset)
-    lengths = {"lengths": filled(data.inputs)} if texts else {}
+    lengths = {}
+    if preprocess.vocabulary is not None and isinstance(data, Dataset):
+        lengths["lengths"] = filled(data.inputs)
     return open_batches(
         data,
         min(size, len(data)),

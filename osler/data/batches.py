@@ -167,7 +167,7 @@ def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.
     What is left for a last, smaller batch stays as it was drawn.
     """
     whole = len(order) // batch_size * batch_size
-    chunks = order[:whole].split(CHUNK * batch_size)
+    chunks = torch.split(order[:whole], CHUNK * batch_size)
     near = torch.cat([rows[lengths[rows].argsort(stable=True)] for rows in chunks] + [order[:0]])
     batches = near.view(-1, batch_size)
     batches = batches[torch.randperm(len(batches), generator=generator)]

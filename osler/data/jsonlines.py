@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def read_json_lines(path: Path, notes: list[str]) -> pd.DataFrame:
                 continue
             where = f"{path}, line {number}"
             try:
-                row = json.loads(line, object_pairs_hook=lambda pairs, where=where: _row(pairs, where))
+                row = json.loads(line, object_pairs_hook=partial(_row, where))
             except (ValueError, RecursionError) as error:
                 if isinstance(error, InputError):
                     raise
@@ -46,6 +47,6 @@ def read_json_lines(path: Path, notes: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(dict.fromkeys(name for row in rows for name in row)))
 
 
-def _row(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+def _row(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     refuse_repeated([name for name, _ in pairs], where)
     return dict(pairs)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from osler.data.memory import check_fits
@@ -47,7 +48,7 @@ class TextEncoder:
         column = str(frame.columns[0])
         texts = _texts(frame[column])
         options = _checked(dict(tokens or {}))
-        kind = options.pop("name", "") or _usual_kind(texts)
+        kind: Any = options.pop("name", "") or _usual_kind(texts)
         tokenizer = Tokenizer.fit(texts, kind, **options)
         lengths = np.array([len(tokenizer.encode(text)) for text in texts])
         if not lengths.any():
@@ -131,7 +132,8 @@ class TextEncoder:
 
 def filled(tokens: Tensor) -> Tensor:
     """How many tokens each row has: (N, L) → (N,)."""
-    return (tokens != PADDING).sum(dim=1)
+    count: Tensor = torch.ne(tokens, PADDING).sum(dim=1)
+    return count
 
 
 def trimmed(tokens: Tensor) -> Tensor:
@@ -155,7 +157,7 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if name not in wanted:
             raise unknown_name("option of tokens", name, [name for name in wanted if name != "name"])
-        if type(value) is not wanted[name] or (wanted[name] is int and value < 1):
+        if type(value) is not wanted[name] or (isinstance(value, int) and name != "lowercase" and value < 1):
             rule = "true or false" if wanted[name] is bool else "a whole number from 1 on"
             raise InputError(f"tokens: {name} should be {rule}, but got {value!r}")
     return options

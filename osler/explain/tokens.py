@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from osler.errors import InputError
 
-PADDING = 0
+Embedding = nn.Embedding | nn.EmbeddingBag
 
 
 def is_tokens(inputs: Any) -> bool:
@@ -27,11 +27,11 @@ class BehindEmbedding(nn.Module):
     def __init__(self, network: nn.Module, tokens: Tensor):
         super().__init__()
         self.network = network
-        self.embedding = _embedding_of(network, tokens)
+        self.embedding: Embedding = _embedding_of(network, tokens)
 
     def vectors(self, tokens: Tensor) -> Tensor:
         """What `forward` takes: (N, L) → (N, L, width + 1)."""
-        weight: Tensor = self.embedding.weight.detach()  # type: ignore[assignment]
+        weight = self.embedding.weight.detach()
         return torch.cat([weight[tokens], tokens.to(weight.dtype)[..., None]], dim=2)
 
     def baseline(self, tokens: Tensor) -> Tensor:
@@ -43,12 +43,14 @@ class BehindEmbedding(nn.Module):
     def forward(self, vectors: Tensor) -> Any:
         tokens, given = vectors[..., -1].round().long(), vectors[..., :-1]
 
-        def replaced(module: nn.Module, _: Any, __: Any) -> Tensor:
+        def replaced(module: Any, _: Any, __: Any) -> Tensor:
             if isinstance(module, nn.Embedding):
                 return given
-            counted = (tokens != (-1 if module.padding_idx is None else module.padding_idx)).unsqueeze(2)
+            padding = -1 if module.padding_idx is None else module.padding_idx
+            counted = torch.ne(tokens, padding).unsqueeze(2)
             total = (given * counted).sum(dim=1)
-            return total / counted.sum(dim=1).clamp(min=1) if module.mode == "mean" else total
+            mean: Tensor = total / counted.sum(dim=1).clamp(min=1)
+            return mean if module.mode == "mean" else total
 
         handle = self.embedding.register_forward_hook(replaced)
         try:
@@ -57,15 +59,15 @@ class BehindEmbedding(nn.Module):
             handle.remove()
 
 
-def _embedding_of(network: nn.Module, tokens: Tensor) -> nn.Module:
+def _embedding_of(network: nn.Module, tokens: Tensor) -> Embedding:
     """The embedding that takes the tokens, found by letting some through."""
-    found: list[nn.Module] = []
+    found: list[Embedding] = []
 
-    def see(module: nn.Module, arguments: Any) -> None:
+    def see(module: Any, arguments: Any) -> None:
         if arguments and isinstance(arguments[0], Tensor) and arguments[0].shape == tokens[:1].shape:
             found.append(module)
 
-    kinds = [m for m in network.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)]
+    kinds = [m for m in network.modules() if isinstance(m, Embedding)]
     handles = [module.register_forward_pre_hook(see) for module in kinds]
     modes = {m: m.training for m in network.modules()}
     try:
