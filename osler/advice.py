@@ -311,7 +311,7 @@ def _patience(recipe: Recipe) -> tuple[int, str]:
 
 
 def _threads(recipe: Recipe, facts: Facts) -> tuple[int, str]:
-    if facts.kind == "text" and not _is(recipe, "bag_of_embeddings"):
+    if facts.kind == "text" and not _is(recipe, "bag_of_embeddings", *RECURRENT):
         return facts.cores, "all cores"
     small = facts.kind != "images" or min(facts.shape[1:]) < 16
     if small and facts.parameters < 100_000:
