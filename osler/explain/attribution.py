@@ -13,7 +13,7 @@ from osler.explain.layers import last_maps
 from osler.explain.methods import ADD_UP, METHODS, gap
 from osler.explain.sanity import check
 from osler.explain.specimen import Inputs, Specimen, as_inputs, device_of, like, undisturbed
-from osler.explain.tokens import BehindEmbedding, is_tokens
+from osler.explain.tokens import BehindEmbedding, takes_tokens
 from osler.records import Attribution
 
 CHECKED = 16  # samples that the sanity check looks at
@@ -59,7 +59,7 @@ def explain(
     network, given, classes = _opened(subject, inputs)
     with undisturbed(seed):
         behind = None
-        if is_tokens(given):
+        if takes_tokens(network, given):
             tokens = given.to(device_of(network)).long()
             behind = BehindEmbedding(network, tokens)
             if baseline is not None:

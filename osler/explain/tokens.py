@@ -12,9 +12,10 @@ from osler.errors import InputError
 Embedding = nn.Embedding | nn.EmbeddingBag
 
 
-def is_tokens(inputs: Any) -> bool:
-    """Whether these are rows of tokens: whole numbers (N, L)."""
-    return isinstance(inputs, Tensor) and inputs.dim() == 2 and inputs.dtype in (torch.int32, torch.int64)
+def takes_tokens(network: nn.Module, inputs: Any) -> bool:
+    """Whether these are rows of tokens, whole numbers (N, L), for a network with an embedding."""
+    tokens = isinstance(inputs, Tensor) and inputs.dim() == 2 and inputs.dtype in (torch.int32, torch.int64)
+    return tokens and any(isinstance(module, Embedding) for module in network.modules())
 
 
 class BehindEmbedding(nn.Module):

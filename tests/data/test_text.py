@@ -11,6 +11,8 @@ from osler.data.prepare import prepare
 from osler.data.sources import open_source
 from osler.data.text import find_texts, read_lines
 from osler.errors import InputError
+from osler.explaining import explain_run
+from osler.explainpage import page
 
 GOOD = ["a good film", "what a joy", "so good , so warm", "joy and warmth"]
 BAD = ["a bad film", "what a bore", "so dull , so long", "dull and cold"]
@@ -286,3 +288,12 @@ def test_film_reviews_in_an_old_encoding() -> None:
     assert len(part) == 2 * 5331
     assert (part.targets == "pos").sum() == 5331
     assert any("Windows-1252" in note for note in found.notes)
+
+
+def test_a_page_of_explained_texts(run: osler.Run) -> None:
+    explanation = explain_run(run, ["so good", "dull and long"], sanity=False)
+    assert [sample.pieces for sample in explanation.samples] == [("so", "good"), ("dull", "and", "long")]
+    assert explanation.attributions[0].complete
+    values = explanation.by_column(explanation.attributions[0], 0)
+    assert max(values, key=lambda name: values[name]) == "2 good"
+    assert ">good</span>" in page(explanation)

@@ -51,14 +51,20 @@ def test_behind_its_embedding_a_network_says_the_same(make: object) -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match="cannot take tokens"):
+    with pytest.raises(InputError, match="behind its embedding"):
         explain(nn.Linear(4, 1), TOKENS)
+    with pytest.raises(InputError, match="cannot take tokens"):
+        explain(network(), TOKENS + 100)
 
-    class Floats(nn.Module):
+    class Unused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(9, 2)
+
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.float().sum(1)
 
     with pytest.raises(InputError, match="this network has none"):
-        explain(Floats(), TOKENS)
+        explain(Unused(), TOKENS)
     with pytest.raises(InputError, match="leave it out"):
         explain(network(), TOKENS, baseline=0)
