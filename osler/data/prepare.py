@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osler.data.audioencoder import AudioEncoder
 from osler.data.batches import Dataset
+from osler.data.condition import set_apart
 from osler.data.holdout import class_indices, hold_out
 from osler.data.parts import LookedUp, Part, Source
 from osler.data.preprocess import ImageEncoder, Preprocess
@@ -83,6 +85,11 @@ class Prepared:
             raise InputError(f"pixels={pixels} is for pictures, but this source is of kind {self.preprocess.kind!r}")
         return replace(self, preprocess=replace(self.preprocess, inputs=inputs.as_published(pixels)))
 
+    def as_frames(self) -> Prepared:
+        """The same data, recordings as sequences of frames."""
+        assert isinstance(self.preprocess.inputs, AudioEncoder)
+        return replace(self, preprocess=replace(self.preprocess, inputs=self.preprocess.inputs.as_frames()))
+
     def close(self) -> None:
         """Removes what was encoded to disk."""
         if self.cache is not None:
@@ -101,19 +108,31 @@ def prepare(
     scale: bool = True,
     seed: int = 0,
     cache: Path | None = None,
+    test: str | None = None,
+    features: Mapping[str, Any] | None = None,
+    seconds: float | None = None,
 ) -> Prepared:
     """Splits the source's rows (given parts stay as they are) and fits the preprocessing on the training part.
 
     `group`, `time`, `weight` name columns of a table: rows of one group stay on one side; later rows are held out;
-    how much each row counts. `drop` names columns to leave out. What was decided goes to `notes` as sentences.
+    how much each row counts. `drop` names columns to leave out. `test`: a condition on a column ("take<5"), by which
+    rows are held out to test on. What was decided goes to `notes` as sentences. `features`, `seconds`: of recordings.
     `cache`: in which folder a source too large for the memory is encoded (default: that of temporary files); the result
     removes what it put there when it goes, or is closed. Raises InputError if the disk has no room for it.
     """
     if not isinstance(source, Source):
+        if test is not None:
+            raise InputError(f"test {test!r} chooses rows in memory, but {source.where} is larger: give it a test file")
         return _on_disk(source, notes, Options(task, group, time, weight, tuple(drop), scale, seed), cache)
     main = "all" if "all" in source.parts else "train"
     parts = {}
-    for name, part in source.parts.items():
+    given = source.parts
+    if test is not None:
+        if main != "all":
+            raise InputError(f"test {test!r} chooses rows, but {source.where} has a part to test on: leave it out")
+        given = set_apart(given["all"], test, notes)
+        main = "train"
+    for name, part in given.items():
         part = _columns_left_out(known_targets(part, name, notes), drop)
         if len(part) == 0 and name != main:
             continue
@@ -122,13 +141,18 @@ def prepare(
         columns = parts[main].inputs
         refuse_empty_columns([name for name in columns if columns[name].isna().all()])
     # Published test files may spell their labels otherwise, so the training file decides.
-    the_task = infer_task(parts[main].targets, task) if source.task is None else _given_task(source, task)
+    the_task = (
+        infer_task(parts[main].targets, task, spoken=source.kind == "audio")
+        if source.task is None
+        else _given_task(source, task)
+    )
     raw = hold_out(parts, the_task, notes, group=group, time=time, seed=seed)
     if the_task.kind in ("binary", "multiclass"):
         indices = class_indices(raw["train"], the_task)
         check_classes(np.bincount(indices, minlength=len(the_task.classes)), the_task, notes)
     targets = TargetEncoder.fit(the_task, raw["train"].targets, scale)
-    preprocess = Preprocess.fit(source.kind, raw["train"], targets, scale, notes)
+    the_task = targets.task  # which may know more by now: the characters of texts
+    preprocess = Preprocess.fit(source.kind, raw["train"], targets, scale, notes, features, seconds)
     # Values that are new in the held-out parts say nothing about the user's data: they were split off by us.
     encoded = {name: preprocess.encode(part, notes if name in parts else None) for name, part in raw.items()}
     return Prepared(the_task, preprocess, raw, encoded)

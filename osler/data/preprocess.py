@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from osler.data.audioencoder import AudioEncoder
 from osler.data.batches import Dataset
 from osler.data.parts import Part, SourceKind
 from osler.data.pixels import scaler_of
@@ -134,8 +135,13 @@ def _refuse_gaps(values: NDArray[Any]) -> None:
         )
 
 
-InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder
-ENCODERS: dict[str, type[InputEncoder]] = {"table": TableEncoder, "images": ImageEncoder, "arrays": ArrayEncoder}
+InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder | AudioEncoder
+ENCODERS: dict[str, type[InputEncoder]] = {
+    "table": TableEncoder,
+    "images": ImageEncoder,
+    "arrays": ArrayEncoder,
+    "audio": AudioEncoder,
+}
 
 
 @dataclass(frozen=True)
@@ -147,9 +153,23 @@ class Preprocess:
     targets: TargetEncoder
 
     @classmethod
-    def fit(cls, kind: SourceKind, train: Part, targets: TargetEncoder, scale: bool, notes: list[str]) -> Preprocess:
+    def fit(
+        cls,
+        kind: SourceKind,
+        train: Part,
+        targets: TargetEncoder,
+        scale: bool,
+        notes: list[str],
+        features: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
+    ) -> Preprocess:
+        """`features` and `seconds` are of recordings (AudioEncoder)."""
         if kind == "table":
             return cls(kind, TableEncoder.fit(train.inputs, notes), targets)
+        if kind == "audio":
+            whole = targets.task.kind == "transcription"
+            how: dict[str, Any] = {"features": features, "seconds": seconds, "open_end": whole}
+            return cls(kind, AudioEncoder.fit(train.inputs, scale, notes, **how), targets)
         encoder = ImageEncoder if kind == "images" else ArrayEncoder
         return cls(kind, encoder.fit(train.inputs, scale), targets)
 
