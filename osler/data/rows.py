@@ -146,6 +146,8 @@ def _recording_rows(source: object, targets: Sequence[str], notes: list[str], so
     """A recording, a folder of them (in folders by class, or named by the pattern), a table, or a list of files."""
     from osler.data.images import find_classes, find_images, find_parts
 
+    if hasattr(source, "columns"):
+        return _named_recordings("a DataFrame", tidy(source, "a DataFrame"), Path(), targets, sound, notes)
     if isinstance(source, list) and source and all(isinstance(file, str | Path) for file in source):
         files, root = [Path(file) for file in source], Path()
     elif not isinstance(source, str | Path) or (path := existing(source)) is None:
@@ -160,11 +162,17 @@ def _recording_rows(source: object, targets: Sequence[str], notes: list[str], so
         files, root = find_images(path), path
     elif path.suffix.lower() in SUFFIXES:
         table = tidy(read_table(path, notes, tuple(targets)), str(path))
-        column = audio_column(table)
-        if column is None:
-            raise InputError(f"{path} has no column that names recordings")
-        return table_part(table, column, path.parent, targets, sound, notes)
+        return _named_recordings(str(path), table, path.parent, targets, sound, notes)
     else:
         files, root = [path], path.parent
     clips, kept = read_recordings(files, root, sound, notes)
     return Part(clips, None, tuple(str(files[i]) for i in kept))
+
+
+def _named_recordings(
+    where: str, table: pd.DataFrame, base: Path, targets: Sequence[str], sound: Sound, notes: list[str]
+) -> Part:
+    column = audio_column(table)
+    if column is None:
+        raise InputError(f"{where} has no column that names recordings")
+    return table_part(table, column, base, targets, sound, notes)

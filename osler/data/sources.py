@@ -52,7 +52,7 @@ def open_source(
     limit_bytes = memory_limit() if limit_bytes is None else limit_bytes
     if hasattr(source, "columns"):
         frames = {"all": tidy(source, "a DataFrame")}
-        return _tables("a DataFrame", frames, Path(), target, image_size, usual_size, limit_bytes, notes)
+        return _tables("a DataFrame", frames, Path(), target, image_size, usual_size, limit_bytes, notes, sound)
     if isinstance(source, tuple | list) and len(source) == 2:
         return pair_source(source[0], source[1], target)
     if not isinstance(source, str | Path):
