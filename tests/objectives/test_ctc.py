@@ -78,7 +78,7 @@ def test_networks_that_give_something_else_are_refused():
         Transcription.of("ab", metrics=["bleu"])
 
 
-def words(folder, count=60):
+def words(folder, count=40):
     """Recordings of one to three tones, each of them a word."""
     random = np.random.default_rng(0)
     lines = ["file,text"]
@@ -99,11 +99,11 @@ def test_words_are_written_down_from_the_run_folder(tmp_path):
     run = osler.train(
         str(folder),
         task="transcription",
-        model={"name": "conv_recurrent", "width": 4, "hidden": 24, "layers": 1, "dropout": 0.0},
+        model={"name": "conv_recurrent", "width": 4, "hidden": 24, "layers": 1, "dropout": 0.0, "stride": 4},
         augment=[],
-        lr=1e-2,
-        epochs=30,
-        batch_size=8,
+        lr=2e-2,
+        epochs=25,
+        batch_size=4,
         threads=1,
         verbose=False,
         out=tmp_path / "run",
