@@ -142,6 +142,17 @@ def test_from_files_to_a_run_and_back(tmp_path):
     assert loaded.evaluate(str(folder))["accuracy"] > 0.9
 
 
+def test_networks_for_sequences_read_frames(tmp_path):
+    settings = {"label_pattern": "{label}_{speaker}_{take}", "epochs": 1, "threads": 1, "features": {"name": "mfcc"}}
+    network = {"name": "gru", "hidden": 8}
+    run = osler.train(
+        str(tones(tmp_path / "tones", 5)), model=network, **settings, doctor=False, verbose=False, out=tmp_path / "run"
+    )
+    assert run.record["network"]["inputs"][1] == 20
+    assert run.recipe.clip_norm == 1
+    assert len(osler.load(run.folder).predict(str(tmp_path / "tones"))) == 30
+
+
 def test_no_speaker_is_on_both_sides(tmp_path):
     source = open_source(tones(tmp_path, 4), sound=Sound("{label}_{speaker}_{take}"))
     data = prepare(source, notes := [], group="speaker")
