@@ -28,13 +28,16 @@ RATES = {
     "lstm": (2e-3, 0.01),
     "textcnn": (1e-3, 0.01),
     "transformer": (5e-4, 0.01),
+    "conv_recurrent": (6e-3, 0.01),
 }
 MANY_PICTURES = 20_000  # enough for a single pass to teach much
 STEPS = 3000  # a small network has about settled after so many
 MANY_MASKS = 500  # pictures with masks, enough for a wider network
 SEGMENTATION_STEPS = 1000
 TEXT_STEPS = 500  # a bag of words learns fast, and then by heart
-RECURRENT = ("elman", "gru", "lstm")
+AUDIO_SAMPLES = 25_000  # recordings that a network is shown in all
+TRANSCRIBED_SAMPLES = 20_000  # that teach more each
+RECURRENT = ("conv_recurrent", "elman", "lstm", "gru", "lstm_lm", "seq2seq")
 HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
 # Shown where asked for.
@@ -46,9 +49,9 @@ class Facts:
     """What advice is given on: what was found in the data, and whether the user brought a network."""
 
     task: Task
-    kind: str  # of the source: table, images, arrays, text
+    kind: str  # of the source: table, images, arrays, text, audio
     rows: int  # to train on
-    shape: tuple[int, ...]  # of one encoded sample
+    shape: tuple[int, ...]  # of one encoded sample; a recording is the picture of its spectrogram
     outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
     tokens: str = ""  # text: words, characters or bpe
     own_model: bool = False
@@ -100,7 +103,7 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     if facts.kind == "images" and recipe.scale:
         choose("pixels", lambda: _pixels(facts))
     choose("loss", lambda: _loss(recipe, facts))
-    if facts.task.kind != "regression":
+    if facts.task.kind not in ("regression", "transcription"):
         choose("class_weights", lambda: ("none", "every sample counts the same"))
         choose("label_smoothing", lambda: _label_smoothing(recipe, facts))
     choose("metrics", lambda: _metrics(facts))
@@ -113,7 +116,7 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
         if getattr(recipe, asked) is not None:
             choose(asked, lambda: (None, ""))
     choose("clip_norm", lambda: _clip_norm(recipe))
-    if facts.kind == "images":
+    if _is_picture(facts):
         choose("augment", lambda: _augment(recipe, facts, hurried))
     choose("patience", lambda: _patience(recipe))
     choose("device", lambda: (facts.accelerator, "the fastest there is"))
@@ -150,6 +153,17 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
         ), "a class for every pixel: coarse maps and fine ones"
     if facts.kind == "text":
         return _text_model(facts)
+    if facts.task.kind == "transcription":
+        few = {"width": 16, "hidden": 64, "layers": 1, "stride": 3}
+        size = few if facts.rows < MANY_PICTURES else {"width": 32, "hidden": 256}
+        return Named.model_validate({"name": "conv_recurrent", **size}), (
+            "texts of unknown timing: a guess at every step, seen with what is around it"
+        )
+    if facts.kind == "audio" and min(facts.shape[1:]) >= 8:
+        width = 16 if facts.rows < MANY_PICTURES else 32
+        return Named.model_validate({"name": "convnet", "width": width}), (
+            "spectrograms: convolutions hear the same sound at any time"
+        )
     if facts.kind == "images" and min(facts.shape[1:]) >= 8:
         if hurried:
             small = {"name": "convnet", "width": 16, "depth": 1, "average": False}
@@ -191,7 +205,8 @@ def _scale(facts: Facts) -> tuple[bool, str]:
         return True, "numbers to mean 0 and deviation 1, learned on the training rows"
     if facts.kind == "text":
         return True, "targets to mean 0 and deviation 1, learned on the training rows"
-    return True, f"{'channels' if facts.kind == 'images' else 'features'} to mean 0 and deviation 1"
+    named = {"images": "channels", "audio": "bands of the spectrogram"}.get(facts.kind, "features")
+    return True, f"{named} to mean 0 and deviation 1"
 
 
 def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
@@ -208,6 +223,10 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
             Named(name="dice_cross_entropy"),
             "a class for every pixel: cross-entropy, and overlap, in which small classes count like large ones",
         ),
+        "transcription": (
+            Named(name="ctc"),
+            "texts of unknown timing: all paths that say the text count",
+        ),
         "multiclass": (
             Named(name="sparse_categorical_cross_entropy"),
             f"{facts.task.outputs} classes as integers: one logit each, softmax inside the loss",
@@ -217,8 +236,8 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
 
 def _label_smoothing(recipe: Recipe, facts: Facts) -> tuple[float, str]:
     cross_entropy = recipe.loss is not None and recipe.loss.name.endswith("cross_entropy")
-    if facts.kind == "images" and facts.task.kind == "multiclass" and cross_entropy:
-        return 0.1, "pictures: a network that is never quite sure generalises better"
+    if _is_picture(facts) and facts.task.kind == "multiclass" and cross_entropy:
+        return 0.1, f"{_pictures(facts)}: a network that is never quite sure generalises better"
     if facts.kind == "text" and facts.task.kind in ("binary", "multiclass") and cross_entropy:
         return 0.1, "text: a network that is never quite sure generalises better"
     return 0.0, "targets are taken as they are"
@@ -231,12 +250,15 @@ def _metrics(facts: Facts) -> tuple[list[str], str]:
 def _batch_size(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[int, str]:
     if _is(recipe, "perceptron"):
         return 1, "Rosenblatt's rule looks at one sample at a time"
+    if facts.task.kind == "transcription":
+        return 16, "each recording teaches by all its characters"
     if facts.task.kind == "segmentation":
         return 8, "each picture teaches by all its pixels"
-    if facts.kind == "images":
+    if _is_picture(facts):
         if hurried:
             return 128, "a goal: larger steps, fewer of them"
-        return (64, "usual for pictures") if facts.rows >= 4000 else (32, "few pictures: more steps an epoch")
+        named = _pictures(facts)
+        return (64, f"usual for {named}") if facts.rows >= 4000 else (32, f"few {named}: more steps an epoch")
     size = 2 ** int(math.log2(min(max(facts.rows / 100, 16), 256)))
     return size, f"about {max(facts.rows // size, 1)} steps an epoch"
 
@@ -256,6 +278,10 @@ def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
     if facts.kind == "images" and recipe.weights:
         return 12 if facts.rows < 4000 else 4, "weights that were learned before need few passes more"
+    if facts.kind == "audio":
+        shown = TRANSCRIBED_SAMPLES if facts.task.kind == "transcription" else AUDIO_SAMPLES
+        epochs = min(max(shown // facts.rows, 6), 60)
+        return epochs, f"{facts.rows} recordings: the fewer, the more passes"
     if facts.kind == "images":
         epochs = 6 if facts.rows >= MANY_PICTURES else 60 if facts.rows >= 4000 else 40
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
@@ -288,6 +314,12 @@ def _schedule(recipe: Recipe) -> tuple[Named, str]:
 
 
 def _augment(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[list[Named], str]:
+    if facts.kind == "audio":
+        # Of a text every moment counts: who hides whole words of it asks for what cannot be known.
+        hide = {"time": 0.05} if facts.task.kind == "transcription" else {}
+        return [Named.model_validate({"name": "spec_augment", **hide})], (
+            "bands and moments hidden: the network learns to do without any of them"
+        )
     if hurried:
         return [], "a goal: no time lost on harder pictures"
     if not recipe.weights and not _is(recipe, "convnet", "lenet5", "unet"):
@@ -313,10 +345,19 @@ def _patience(recipe: Recipe) -> tuple[int, str]:
 def _threads(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if facts.kind == "text" and not _is(recipe, "bag_of_embeddings", *RECURRENT):
         return facts.cores, "all cores"
-    small = facts.kind != "images" or min(facts.shape[1:]) < 16
+    small = not _is_picture(facts) or min(facts.shape[1:]) < 16
     if small and facts.parameters < 100_000:
         return 1, "a small network is fastest on one core"
     return facts.cores, "all cores"
+
+
+def _is_picture(facts: Facts) -> bool:
+    """Whether samples are pictures, if only of a sound."""
+    return facts.kind in ("images", "audio")
+
+
+def _pictures(facts: Facts) -> str:
+    return "recordings" if facts.kind == "audio" else "pictures"
 
 
 def _is(recipe: Recipe, *names: str) -> bool:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from osler.data.audioencoder import AudioEncoder
 from osler.data.augment import Compose, Mix, Mixing, MovingMasks, from_names
 from osler.data.batches import Batches, Dataset
 from osler.data.pixels import scaler_of
@@ -30,6 +31,7 @@ from osler.nn.classification_losses import (
     CategoricalCrossEntropy,
     SparseCategoricalCrossEntropy,
 )
+from osler.nn.distribution_losses import CTC
 from osler.nn.focal_loss import Focal
 from osler.nn.initialisation import INITIALIZERS, initialize
 from osler.nn.losses import LOSSES
@@ -37,6 +39,7 @@ from osler.nn.margin_losses import MarginLoss
 from osler.nn.penalties import PENALTIES, Penalty, project_max_norm
 from osler.nn.segmentation_losses import VOID, Dice, DiceCrossEntropy
 from osler.objectives.classification import Classification
+from osler.objectives.ctc import Transcription
 from osler.objectives.regression import Regression
 from osler.objectives.segmentation import Segmentation
 from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
@@ -70,7 +73,7 @@ COMPARE_CLASSES = (
 )
 OF_PIXELS = (SparseCategoricalCrossEntropy, Dice, DiceCrossEntropy)
 AT_ONCE = 1024  # samples a batch where nothing is learned
-Supervised = Classification | Regression | Segmentation
+Supervised = Classification | Regression | Segmentation | Transcription
 
 
 def with_known_names(recipe: Recipe) -> Recipe:
@@ -148,6 +151,12 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
     if _mixing(recipe):
         criterion = _of_soft_targets(recipe, criterion, options)
     metrics = recipe.metrics or []
+    if (task.kind == "transcription") != isinstance(criterion, CTC):
+        raise InputError(
+            f"loss {recipe.loss.name!r} for the task {task.kind}: ctc is for transcription, and transcription for ctc"
+        )
+    if task.kind == "transcription":
+        return Transcription(task, criterion, metrics)
     if task.kind == "segmentation":
         if not isinstance(criterion, OF_PIXELS):
             fitting = "dice_cross_entropy, dice or sparse_categorical_cross_entropy"
@@ -346,13 +355,16 @@ def learning_batches(
     lengths = {}
     if preprocess.vocabulary is not None and isinstance(data, Dataset):
         lengths["lengths"] = filled(data.inputs)
+    transform = preprocess.transform()
+    if isinstance(preprocess.inputs, AudioEncoder) and augment.parts:  # spectrograms are augmented, not samples
+        augment, transform = Compose((preprocess.inputs.augmented(augment),)), None
     return open_batches(
         data,
         min(size, len(data)),
         shuffle=True,
         **lengths,
         seed=recipe.seed,
-        transform=preprocess.transform(),
+        transform=transform,
         augment=augment if augment.parts else None,
         mix=mix if mix.parts else None,
         device=recipe.device or "cpu",

@@ -72,8 +72,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
     group: Annotated[str | None, typer.Option(help="column: rows of one group stay on one side of the split")] = None,
     time: Annotated[str | None, typer.Option(help="column: later rows are held out")] = None,
+    test: Annotated[str | None, typer.Option(help="condition: rows held out to test on, like 'take<5'")] = None,
     weight: Annotated[str | None, typer.Option(help="column: how much each row counts")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="column to leave out; may be repeated")] = None,
+    label_pattern: Annotated[
+        str | None, typer.Option(help="what the names of recordings say: '{label}_{speaker}_{take}'")
+    ] = None,
     settings: SetOption = None,
     on_nonfinite: Annotated[str | None, typer.Option(help="a loss that is no number: stop, skip or rollback")] = None,
     find_lr: Annotated[bool, typer.Option(help="find the learning rate by a range test before training")] = False,
@@ -104,8 +108,10 @@ def train(
         "seed": seed,
         "group": group,
         "time": time,
+        "test": test,
         "weight": weight,
         "drop": drop or None,
+        "label_pattern": label_pattern,
         "on_nonfinite": on_nonfinite,
         **assignments(settings or []),
     }
@@ -230,6 +236,31 @@ def predict(
         typer.echo(f"{len(frame)} predictions written to {out}")
     else:
         sys.stdout.write(frame.to_csv(index=False))
+
+
+@app.command()
+def transcribe(
+    run: RunArgument,
+    files: Annotated[list[str], typer.Argument(metavar="FILE …", help="recordings")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write down what is said in recordings, a line each, with a run that was trained to transcribe.
+
+    Example: osler transcribe runs/speech call.wav
+    """
+    from osler.run import load
+
+    notes: list[str] = []
+    trained = load(run)
+    if trained.objective.task.kind != "transcription":
+        raise InputError(f"{run} was not trained to transcribe, but for {trained.objective.task.kind}: use predict")
+    frame = trained.predict(files, notes)
+    print_notes(notes)
+    if as_json:
+        print_json({"count": len(frame), "transcripts": frame.to_dict("records")})
+        return
+    for name, text in zip(frame["file"], frame["prediction"], strict=True):
+        typer.echo(text if len(files) == 1 else f"{name}\t{text}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from torch import nn
 
 from osler.data.batches import Batches
 from osler.data.parts import LookedUp, Part
+from osler.data.recording import Clips
 from osler.data.stream import StreamedBatches
 from osler.objectives.supervised import Supervised
 from osler.training.looking import looking
@@ -84,6 +85,11 @@ def _shown(objective: Supervised, part: Part, place: int, loss: float, told: dic
     }
     if hasattr(part.inputs, "columns"):
         entry["features"] = {str(name): _short(part.inputs[name].iloc[place]) for name in part.inputs.columns}
+    elif isinstance(part.inputs, Clips):
+        from osler.data.audioencoder import picture_of
+        from osler.data.images import to_png_base64
+
+        entry["picture"] = to_png_base64(picture_of(part.inputs, place))
     elif isinstance(part.inputs, torch.Tensor):
         from osler.data.images import to_png_base64
 

@@ -159,6 +159,11 @@ def explain_run(
     outputs = task.classes or task.names
     if target is not None and target not in outputs:
         raise unknown_name("target", target, outputs)
+    if run.preprocess.kind == "audio":
+        raise InputError(
+            "pages show pictures and tables, but this run was trained on recordings: "
+            "osler.explain(run, data) in Python gives the values"
+        )
     part = open_rows(source, run.preprocess.kind, run.preprocess.shape, task.names, notes)
     inputs = run.encode(part.inputs[:first], notes)
     columns = _columns(run)

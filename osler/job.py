@@ -37,6 +37,7 @@ from osler.build import (
     with_known_names,
 )
 from osler.checkup import Checkup
+from osler.data.audio import Sound
 from osler.data.batches import Dataset
 from osler.data.prepare import Prepared, prepare
 from osler.data.rowfiles import StreamedDataset
@@ -64,6 +65,7 @@ from osler.training.sharded import is_sharded, whole_weights, with_shards
 from osler.weights import Weights, architecture_of, load_weights, read_weights
 
 PUBLISHED_SIZE = 224  # of pictures whose sizes differ, for weights that say no other
+READ_FRAMES = ("elman", "lstm", "gru", "conv1d", "transformer")  # networks that take sequences of numbers
 UNFINISHED = ("training", "terminated", "interrupted")
 
 
@@ -223,15 +225,29 @@ def _train(
     mine = {"rank": together.rank, "processes": together.count}
     state = _last_state(work, recipe, telling, together) if begun else None
     recipe, published, usual_size = _begin_with(recipe, own, telling, together, read=not state)
-    found = open_source(source, recipe.target, recipe.image_size, usual_size=usual_size)
+    sound = Sound(recipe.label_pattern, recipe.sample_rate)
+    found = open_source(source, recipe.target, recipe.image_size, usual_size=usual_size, sound=sound)
+    _refuse_audio_fields(recipe, found.kind, found.where)
     if recipe.source and Path(recipe.source).expanduser().exists():
         recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
     notes = list(found.notes)
     scale = own is None if recipe.scale is None else recipe.scale
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
     texts = {"tokens": recipe.tokens and recipe.tokens.model_dump(), "length": recipe.length}
-    data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, cache=cache, **columns, **texts)  # type: ignore[arg-type]
-    if recipe.augment and found.kind != "images":
+    sounds = {"features": recipe.features and recipe.features.model_dump(), "seconds": recipe.seconds}
+    data = prepare(
+        found,
+        notes,
+        task=recipe.task,
+        scale=scale,
+        seed=recipe.seed,
+        cache=cache,
+        test=recipe.test,
+        **columns,  # type: ignore[arg-type]
+        **texts,  # type: ignore[arg-type]
+        **sounds,  # type: ignore[arg-type]
+    )
+    if recipe.augment and found.kind not in ("images", "audio"):
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
         )
@@ -243,6 +259,8 @@ def _train(
     recipe, choices = advise(recipe, _facts(data, own, published))
     if recipe.pixels not in (None, "data"):
         data = data.as_published(recipe.pixels)
+    if found.kind == "audio" and recipe.model is not None and recipe.model.name in READ_FRAMES:
+        data = data.as_frames()
     if begun:
         choices = [Choice(**choice) for choice in begun["choices"]]
     if recipe.class_weights == "balanced":
@@ -436,6 +454,12 @@ def _stem(source: object) -> str:
     # "train.csv" says less than the folder it is in.
     parent = path.resolve().parent.name
     return f"{parent}-{path.stem}" if path.suffix and path.stem in ("train", "data") and parent else path.stem or "run"
+
+
+def _refuse_audio_fields(recipe: Recipe, kind: str, where: str) -> None:
+    for field in ("label_pattern", "sample_rate", "seconds", "features"):
+        if kind != "audio" and getattr(recipe, field) is not None:
+            raise InputError(f"{field} is for recordings, but {where} is a source of kind {kind!r}: leave it out")
 
 
 def _facts(data: Prepared, own: nn.Module | None, weights: Weights | None) -> Facts:

@@ -85,14 +85,21 @@ class Recipe(BaseModel):
 
     source: str | None = Field(None, description="embedded data set, file or folder")
     target: Names | None = Field(None, min_length=1, description="column(s) to predict, by name or position")
-    task: str | None = Field(None, description="classification, binary, multiclass, multilabel or regression")
+    task: str | None = Field(
+        None, description="classification, binary, multiclass, multilabel, regression or transcription"
+    )
     group: str | None = Field(None, description="column: rows of one group stay on one side of the split")
     time: str | None = Field(None, description="column: later rows are held out")
+    test: str | None = Field(None, description="condition on a column, whose rows are held out to test: take<5")
     weight: str | None = Field(None, description="column: how much each row counts")
     drop: Names = Field([], description="columns to leave out")
     image_size: PositiveInt | None = Field(None, description="side to which the pictures of a folder are brought")
     tokens: Named | None = Field(None, description="what texts are cut into: words, characters or bpe")
     length: PositiveInt | None = Field(None, description="tokens kept of a text")
+    label_pattern: str | None = Field(None, description="of recordings' names: {label}_{speaker}_{take}")
+    sample_rate: PositiveInt | None = Field(None, description="Hz that recordings are brought to")
+    seconds: float | None = Field(None, gt=0, description="length that recordings are brought to")
+    features: Named | None = Field(None, description="of recordings: log_mel or mfcc, and options (mels, hop …)")
     scale: bool | None = Field(None, description="standardise inputs and regression targets")
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights, order of batches and dropout")
 
@@ -123,7 +130,9 @@ class Recipe(BaseModel):
     max_norm: float | None = Field(None, gt=0, description="largest norm of the weights into a unit")
     clip_value: float | None = Field(None, gt=0, description="largest size of an entry of a step's gradient")
     clip_norm: float | None = Field(None, ge=0, description="largest norm of a step's gradient; 0: no clipping")
-    augment: list[Named] | None = Field(None, description="changes to training pictures, in this order")
+    augment: list[Named] | None = Field(
+        None, description="changes to training pictures (and spectrograms), in this order"
+    )
     epochs: PositiveInt | None = Field(None, description="passes over the training data")
     batch_size: PositiveInt | Literal["all"] | None = Field(
         None, description="samples a step: 1 is stochastic, all is batch gradient descent, in between mini-batch"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "segmentation"]
+TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "segmentation", "transcription"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Task:
     kind: TaskKind
     outputs: int
     names: tuple[str, ...]  # of the target columns
-    classes: tuple[str, ...] = ()  # in the order of the class indices; multilabel: the labels
+    classes: tuple[str, ...] = ()  # in the order of the class indices; multilabel: the labels; of texts: characters
     why: str = ""
     values: tuple[int, ...] = ()  # segmentation: the number that stands for each class in a mask
 

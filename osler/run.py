@@ -15,6 +15,8 @@ from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from osler.build import Supervised, build_model, build_objective, plain_batches
+from osler.data.audio import Sound
+from osler.data.audioencoder import AudioEncoder
 from osler.data.batches import Dataset
 from osler.data.parts import Part
 from osler.data.preprocess import Preprocess
@@ -130,7 +132,8 @@ class Run:
     def predict(self, data: object, notes: list[str] | None = None) -> pd.DataFrame:
         """Predictions for new rows, one row each: `prediction` (one column per target if there are several).
 
-        Classification adds `probability` (of the predicted class) and one `p(class)` for each; pictures a `file`.
+        Classification adds `probability` (of the predicted class) and one `p(class)` for each; pictures and recordings
+        a `file`.
         `data`: what `train` takes, with or without the target; columns in any order. What was odd goes to `notes`.
         """
         import pandas as pd
@@ -142,7 +145,7 @@ class Run:
                 forward(self.model, b.inputs) for b in plain_batches(self.preprocess, encoded, self.recipe.device)
             ]
         frame = pd.DataFrame(self.objective.columns(torch.cat(outputs).float().cpu()))
-        if self.preprocess.kind == "images" and part.rows:
+        if self.preprocess.kind in ("images", "audio") and part.rows:
             frame.insert(0, "file", list(part.rows))
         return frame
 
@@ -167,7 +170,9 @@ class Run:
         return part, self.preprocess.encode(part, notes)
 
     def _read(self, data: object, notes: list[str]) -> Part:
-        return open_rows(data, self.preprocess.kind, self.preprocess.shape, self.objective.task.names, notes)
+        names, inputs = self.objective.task.names, self.preprocess.inputs
+        sound = Sound(self.recipe.label_pattern, inputs.rate) if isinstance(inputs, AudioEncoder) else None
+        return open_rows(data, self.preprocess.kind, self.preprocess.shape, names, notes, sound)
 
     def report(self) -> Path:
         """Writes report.html into the run folder."""

@@ -111,3 +111,20 @@ def test_words_are_counted_and_other_tokens_read_in_order() -> None:
     assert recipe.label_smoothing is None
     recipe, _ = advise(Recipe.build({"tokens.size": 500}), facts(kind="text", tokens="words", shape=(9,)))
     assert str(recipe.tokens) == "words(size=500)"
+
+
+def test_recordings_are_classified_as_pictures_and_transcribed_by_recurrence() -> None:
+    recipe, choices = advise(Recipe(), facts("multiclass", kind="audio", shape=(1, 40, 85)))
+    assert recipe.model is not None
+    assert recipe.model.name == "convnet"
+    assert [named.name for named in recipe.augment or ()] == ["spec_augment"]
+    assert recipe.clip_norm == 0
+    text = Task("transcription", 4, ("text",), ("", "a", "b", "\ufffd"), "as seen")
+    recipe, choices = advise(Recipe(), Facts(text, "audio", 1000, (1, 40, 300)))
+    assert recipe.model is not None
+    assert recipe.model.name == "conv_recurrent"
+    assert recipe.loss is not None
+    assert recipe.loss.name == "ctc"
+    assert recipe.metrics == ["word_error_rate", "character_error_rate"]
+    assert recipe.clip_norm == 1
+    assert all(choice.what and choice.chosen and choice.why for choice in choices)

@@ -23,3 +23,16 @@ def test_titanic(
     printed = capsys.readouterr().out
     assert "'Name' left out" in printed
     assert "'Fare': 1 values missing" in printed
+
+
+def test_digit_strings(real_data: Path, tmp_path: Path) -> None:
+    import pandas as pd
+    import soundfile
+
+    write = runpy.run_path(str(EXAMPLES / "digit_strings.py"))["write_strings"]
+    write(real_data / "fsdd" / "recordings", tmp_path, {"train": 12, "test": 6})
+    table = pd.read_csv(tmp_path / "test.csv")
+    assert len(table) == 6
+    assert table["text"].str.split().str.len().between(2, 5).all()
+    assert sorted(table["speaker"]) == ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"]
+    assert all(soundfile.info(tmp_path / name).duration > 0.5 for name in table["file"])

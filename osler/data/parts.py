@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from osler.records import Task
 
-SourceKind = Literal["table", "images", "arrays", "text"]
+SourceKind = Literal["table", "images", "arrays", "text", "audio"]
 
 
 class LookedUp(Protocol):
@@ -30,16 +30,18 @@ class Part:
     """Some rows of a source, as they were read.
 
     `inputs`: a DataFrame (table; of one column: text), a uint8 tensor (N, channels, height, width) (images), an array
-    (arrays).
+    (arrays), or `recording.Clips` (audio).
     `targets`: a DataFrame of target columns, or an array with one class name or number per sample; for pictures with
     masks a uint8 tensor (N, height, width); None if unknown.
     `rows`: what each row is called in messages (file name, line number); empty where its index is name enough.
+    `about`: columns that say more of rows that are no table (who speaks …): they split and weight, and teach nothing.
     """
 
     inputs: Any
     targets: Any = None
     rows: tuple[str, ...] = ()
     weights: NDArray[np.floating[Any]] | None = None
+    about: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -54,16 +56,18 @@ class Part:
 
     def take(self, rows: NDArray[np.int64]) -> Part:
         """These rows of it, in this order."""
-        inputs, targets, weights = (_rows_of(values, rows) for values in (self.inputs, self.targets, self.weights))
-        return Part(inputs, targets, tuple(self.row(i) for i in rows), weights)
+        own = (self.inputs, self.targets, self.weights, self.about)
+        inputs, targets, weights, about = (_rows_of(values, rows) for values in own)
+        return Part(inputs, targets, tuple(self.row(i) for i in rows), weights, about)
 
     def column(self, name: str, option: str) -> pd.Series[Any]:
         """A column of a table, asked for with an option. Raises InputError where there is none of that name."""
-        if not hasattr(self.inputs, "columns"):
+        table = self.inputs if hasattr(self.inputs, "columns") else self.about
+        if table is None or not len(table.columns):
             raise InputError(f"{option} names a column of a table ({name!r}), but this source is no table")
-        if name not in self.inputs.columns:
-            raise unknown_name(f"column for {option}", name, self.inputs.columns)
-        series: pd.Series[Any] = self.inputs[name]
+        if name not in table.columns:
+            raise unknown_name(f"column for {option}", name, table.columns)
+        series: pd.Series[Any] = table[name]
         return series
 
     def row(self, place: int) -> str:
@@ -71,8 +75,8 @@ class Part:
         return self.rows[place] if self.rows else str(place)
 
     def without(self, column: str) -> Part:
-        """A table part without one of its columns."""
-        return replace(self, inputs=self.inputs.drop(columns=column))
+        """The same without one of its columns; of what is no table, they say more to the end."""
+        return replace(self, inputs=self.inputs.drop(columns=column)) if hasattr(self.inputs, "columns") else self
 
 
 def _rows_of(values: Any, rows: NDArray[np.int64]) -> Any:

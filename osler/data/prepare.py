@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osler.data.audioencoder import AudioEncoder
 from osler.data.batches import Dataset
+from osler.data.condition import set_apart
 from osler.data.holdout import class_indices, hold_out
 from osler.data.kinds import reads_as_text
 from osler.data.parts import LookedUp, Part, Source
@@ -84,6 +86,11 @@ class Prepared:
             raise InputError(f"pixels={pixels} is for pictures, but this source is of kind {self.preprocess.kind!r}")
         return replace(self, preprocess=replace(self.preprocess, inputs=inputs.as_published(pixels)))
 
+    def as_frames(self) -> Prepared:
+        """The same data, recordings as sequences of frames."""
+        assert isinstance(self.preprocess.inputs, AudioEncoder)
+        return replace(self, preprocess=replace(self.preprocess, inputs=self.preprocess.inputs.as_frames()))
+
     def close(self) -> None:
         """Removes what was encoded to disk."""
         if self.cache is not None:
@@ -104,12 +111,16 @@ def prepare(
     tokens: Mapping[str, Any] | None = None,
     length: int | None = None,
     cache: Path | None = None,
+    test: str | None = None,
+    features: Mapping[str, Any] | None = None,
+    seconds: float | None = None,
 ) -> Prepared:
     """Splits the source's rows (given parts stay as they are) and fits the preprocessing on the training part.
 
     `group`, `time`, `weight` name columns of a table: rows of one group stay on one side; later rows are held out;
-    how much each row counts. `drop` names columns to leave out. What was decided goes to `notes` as sentences.
-    `tokens`, `length`: into what texts are cut, and how much of them is kept (`TextEncoder.fit`).
+    how much each row counts. `drop` names columns to leave out. `test`: a condition on a column ("take<5"), by which
+    rows are held out to test on. What was decided goes to `notes` as sentences. `tokens`, `length`: into what texts are
+    cut, and how much of them is kept (`TextEncoder.fit`). `features`, `seconds`: of recordings (`AudioEncoder.fit`).
     `cache`: in which folder a source too large for the memory is encoded (default: that of temporary files); the result
     removes what it put there when it goes, or is closed. Raises InputError if the disk has no room for it.
     """
@@ -117,10 +128,18 @@ def prepare(
     if not isinstance(source, Source):
         if asked:
             raise InputError(f"{source.where} does not fit into memory, and texts are read only where they do")
+        if test is not None:
+            raise InputError(f"test {test!r} chooses rows in memory, but {source.where} is larger: give it a test file")
         return _on_disk(source, notes, Options(task, group, time, weight, tuple(drop), scale, seed), cache)
     main = "all" if "all" in source.parts else "train"
     parts = {}
-    for name, part in source.parts.items():
+    given = source.parts
+    if test is not None:
+        if main != "all":
+            raise InputError(f"test {test!r} chooses rows, but {source.where} has a part to test on: leave it out")
+        given = set_apart(given["all"], test, notes)
+        main = "train"
+    for name, part in given.items():
         part = _columns_left_out(known_targets(part, name, notes), drop)
         if len(part) == 0 and name != main:
             continue
@@ -129,12 +148,17 @@ def prepare(
         columns = parts[main].inputs
         refuse_empty_columns([name for name in columns if columns[name].isna().all()])
     # Published test files may spell their labels otherwise, so the training file decides.
-    the_task = infer_task(parts[main].targets, task) if source.task is None else _given_task(source, task)
+    the_task = (
+        infer_task(parts[main].targets, task, spoken=source.kind == "audio")
+        if source.task is None
+        else _given_task(source, task)
+    )
     raw = hold_out(parts, the_task, notes, group=group, time=time, seed=seed)
     if the_task.kind in ("binary", "multiclass"):
         indices = class_indices(raw["train"], the_task)
         check_classes(np.bincount(indices, minlength=len(the_task.classes)), the_task, notes)
     targets = TargetEncoder.fit(the_task, raw["train"].targets, scale)
+    the_task = targets.task  # which may know more by now: the characters of texts
     kind = source.kind
     if kind == "table" and raw["train"].inputs.shape[1] == 1 and reads_as_text(raw["train"].inputs.iloc[:, 0], asked):
         kind = "text"
@@ -143,7 +167,8 @@ def prepare(
             f"tokens and length are for texts, but {source.where} is a source of kind {kind!r}; of a table the only "
             "column beside the target is read as text (leave others out with --drop)"
         )
-    preprocess = Preprocess.fit(kind, raw["train"], targets, scale, notes, tokens=tokens, length=length)
+    how: dict[str, Any] = {"tokens": tokens, "length": length, "features": features, "seconds": seconds}
+    preprocess = Preprocess.fit(kind, raw["train"], targets, scale, notes, **how)
     # Values that are new in the held-out parts say nothing about the user's data: they were split off by us.
     encoded = {name: preprocess.encode(part, notes if name in parts else None) for name, part in raw.items()}
     return Prepared(the_task, preprocess, raw, encoded)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from osler.data.audioencoder import AudioEncoder
 from osler.data.batches import Dataset
 from osler.data.parts import Part, SourceKind
 from osler.data.pixels import scaler_of
@@ -135,12 +136,13 @@ def _refuse_gaps(values: NDArray[Any]) -> None:
         )
 
 
-InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder | TextEncoder
+InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder | TextEncoder | AudioEncoder
 ENCODERS: dict[str, type[InputEncoder]] = {
     "table": TableEncoder,
     "images": ImageEncoder,
     "arrays": ArrayEncoder,
     "text": TextEncoder,
+    "audio": AudioEncoder,
 }
 
 
@@ -163,12 +165,18 @@ class Preprocess:
         *,
         tokens: Mapping[str, Any] | None = None,
         length: int | None = None,
+        features: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
     ) -> Preprocess:
-        """Learns from the training part; `tokens` and `length` are for texts (`TextEncoder.fit`)."""
+        """Learns from the training part. `tokens`, `length` are of texts, `features`, `seconds` of recordings."""
         if kind == "table":
             return cls(kind, TableEncoder.fit(train.inputs, notes), targets)
         if kind == "text":
             return cls(kind, TextEncoder.fit(train.inputs, tokens, length, notes), targets)
+        if kind == "audio":
+            whole = targets.task.kind == "transcription"
+            how: dict[str, Any] = {"features": features, "seconds": seconds, "open_end": whole}
+            return cls(kind, AudioEncoder.fit(train.inputs, scale, notes, **how), targets)
         encoder = ImageEncoder if kind == "images" else ArrayEncoder
         return cls(kind, encoder.fit(train.inputs, scale), targets)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from osler.data.arrayfile import read_npz
 from osler.data.arrays import is_texts, pair_part
+from osler.data.audio import Sound, audio_column, read_audio_folder, read_recordings, table_part
 from osler.data.frames import text_frame, tidy
 from osler.data.parts import Part, Source
 from osler.data.sources import existing, open_source, packed_pictures
@@ -22,12 +23,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def open_rows(source: object, kind: str, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
+def open_rows(
+    source: object,
+    kind: str,
+    shape: Sequence[int],
+    targets: Sequence[str],
+    notes: list[str],
+    sound: Sound | None = None,
+) -> Part:
     """Reads rows to predict: what `open_source` takes, or inputs alone.
 
     `kind` and `shape` are those of the data trained on (pictures are brought to that shape); `targets` are the names
-    of the target columns. What was odd goes to `notes`: pictures that cannot be read, rows without a target.
+    of the target columns. What was odd goes to `notes`: pictures that cannot be read, rows without a target. `sound`:
+    how the recordings were read.
     """
+    if kind == "audio":
+        return _known_or_none(_recording_rows(source, targets, notes, sound or Sound()), targets, notes)
     return _known_or_none(_rows(source, kind, shape, targets, notes), targets, notes)
 
 
@@ -153,3 +164,39 @@ def _named_pictures(
         )
     table = read_table(path, notes, tuple(targets))
     return read_picture_rows(str(path), {"all": table}, path.parent, shape, targets, notes)
+
+
+def _recording_rows(source: object, targets: Sequence[str], notes: list[str], sound: Sound) -> Part:
+    """A recording, a folder of them (in folders by class, or named by the pattern), a table, or a list of files."""
+    from osler.data.images import find_classes, find_images, find_parts
+
+    if hasattr(source, "columns"):
+        return _named_recordings("a DataFrame", tidy(source, "a DataFrame"), Path(), targets, sound, notes)
+    if isinstance(source, list) and source and all(isinstance(file, str | Path) for file in source):
+        files, root = [Path(file) for file in source], Path()
+    elif not isinstance(source, str | Path) or (path := existing(source)) is None:
+        raise InputError(
+            f"this run was trained on recordings: give a file, a folder or a table of them, not {source!r}"
+        )
+    elif path.is_dir():
+        if sound.pattern is not None or any(find_classes(place) for place in find_parts(path).values()):
+            found = read_audio_folder(path, sound)
+            notes.extend(found.notes)
+            return found.parts.get("test", next(iter(found.parts.values())))
+        files, root = find_images(path), path
+    elif path.suffix.lower() in SUFFIXES:
+        table = tidy(read_table(path, notes, tuple(targets)), str(path))
+        return _named_recordings(str(path), table, path.parent, targets, sound, notes)
+    else:
+        files, root = [path], path.parent
+    clips, kept = read_recordings(files, root, sound, notes)
+    return Part(clips, None, tuple(str(files[i]) for i in kept))
+
+
+def _named_recordings(
+    where: str, table: pd.DataFrame, base: Path, targets: Sequence[str], sound: Sound, notes: list[str]
+) -> Part:
+    column = audio_column(table)
+    if column is None:
+        raise InputError(f"{where} has no column that names recordings")
+    return table_part(table, column, base, targets, sound, notes)

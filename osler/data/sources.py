@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from osler.data.arrayfile import npz_source
 from osler.data.arrays import pair_source
+from osler.data.audio import Sound, audio_column, find_audio, read_audio_folder, read_audio_table
 from osler.data.examples import EXAMPLES
 from osler.data.frames import tidy
 from osler.data.largetable import LargeTable, large_folder, large_table
 from osler.data.memory import LARGER, memory_limit
 from osler.data.parts import Part, Source
 from osler.data.tablefiles import needed_bytes, read_table, table_files
-from osler.data.tablesource import Target, read_folder, table_source, target_names
+from osler.data.tablesource import Target, agree, read_folder, table_source, target_names
 from osler.errors import InputError, nearest, unknown_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from osler.data.images import Pictures
     from osler.data.streamimages import LargeImages
+
+TEXT_NAMES = {"text", "transcript", "transcription", "sentence"}  # of the column that says what is spoken
 
 
 def open_source(
@@ -33,15 +36,16 @@ def open_source(
     limit_bytes: int | None = None,
     *,
     usual_size: int | None = None,
+    sound: Sound | None = None,
 ) -> Source | LargeTable | LargeImages:
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
-    `source`: the name of an embedded data set; a CSV, TSV, Parquet or JSON lines file (of pictures, if a column names
-    files of them); a NumPy archive (.npz); a folder of tables, of MNIST's or CIFAR's files, with one folder of pictures
-    or texts per class, or a file of texts per class; a DataFrame; or a pair (inputs, targets) of arrays, tensors, lists
-    of texts or DataFrames.
+    `source`: the name of an embedded data set; a CSV, TSV, Parquet or JSON lines file (of pictures or recordings, if a
+    column names files of them); a NumPy archive (.npz); a folder of tables, of MNIST's or CIFAR's files, with a folder
+    of pictures, recordings or texts per class, or a file of texts per class; a DataFrame; or a pair (inputs, targets)
+    of arrays, tensors, lists of texts or DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures in files are brought.
-    `usual_size`: what they are brought to where that is None and their sizes differ.
+    `usual_size`: what they are brought to where that is None and their sizes differ. `sound`: how recordings are read.
     `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.
     Raises InputError for whatever cannot be read, with the file and the cure.
     """
@@ -49,7 +53,7 @@ def open_source(
     limit_bytes = memory_limit() if limit_bytes is None else limit_bytes
     if hasattr(source, "columns"):
         frames = {"all": tidy(source, "a DataFrame")}
-        return _tables("a DataFrame", frames, Path(), target, image_size, usual_size, limit_bytes, notes)
+        return _tables("a DataFrame", frames, Path(), target, image_size, usual_size, limit_bytes, notes, sound)
     if isinstance(source, tuple | list) and len(source) == 2:
         return pair_source(source[0], source[1], target)
     if not isinstance(source, str | Path):
@@ -60,13 +64,13 @@ def open_source(
     if path is None:
         return _embedded(str(source), target)
     if path.is_dir():
-        return _folder(path, target, image_size, usual_size, limit_bytes)
+        return _folder(path, target, image_size, usual_size, limit_bytes, sound)
     if path.suffix.lower() == ".npz":
         return npz_source(path, target)
     if needed_bytes(path) > limit_bytes:
         return large_table(str(path), {"all": [path]}, target, notes)
     frames = {"all": read_table(path, notes, target_names(target))}
-    return _tables(str(path), frames, path.parent, target, image_size, usual_size, limit_bytes, notes)
+    return _tables(str(path), frames, path.parent, target, image_size, usual_size, limit_bytes, notes, sound)
 
 
 def existing(source: str | Path) -> Path | None:
@@ -115,11 +119,14 @@ def _tables(
     usual_size: int | None,
     limit_bytes: int,
     notes: list[str],
+    sound: Sound | None,
 ) -> Source | LargeImages:
-    """Tables in memory: of pictures where a column names files of them, which are looked for from `folder` on."""
+    """Tables in memory: of pictures or recordings where a column names them, which are looked for from `folder` on."""
     from osler.data.images import SIZE
     from osler.data.imagetable import PictureTable
 
+    if column := audio_column(next(iter(frames.values()))):
+        return _audio_table(where, frames, column, folder, target, notes, sound, limit_bytes)
     pictures = PictureTable.open(where, frames, folder, target, notes, image_size, usual_size or SIZE)
     if pictures is None:
         return table_source(where, frames, target, notes)
@@ -138,7 +145,12 @@ def _pictures(pictures: Pictures, limit_bytes: int, notes: list[str]) -> Source 
 
 
 def _folder(
-    folder: Path, target: Target, image_size: int | None, usual_size: int | None, limit_bytes: int
+    folder: Path,
+    target: Target,
+    image_size: int | None,
+    usual_size: int | None,
+    limit_bytes: int,
+    sound: Sound | None,
 ) -> Source | LargeTable | LargeImages:
     from osler.data.images import SIZE, ImageFolder
     from osler.data.masks import find_masks, read_mask_folder
@@ -151,13 +163,35 @@ def _folder(
         if sum(needed_bytes(path) for path in tables) > limit_bytes:
             return large_folder(folder, tables, target, notes)
         frames = read_folder(folder, tables, target, notes)
-        return _tables(str(folder), frames, folder, target, image_size, usual_size, limit_bytes, notes)
+        return _tables(str(folder), frames, folder, target, image_size, usual_size, limit_bytes, notes, sound)
     if wanted := target_names(target):
         raise InputError(f"{folder} holds no tables, but the target asked for is a column: {wanted[0]!r}")
     if find_masks(folder):
         return read_mask_folder(folder, image_size, limit_bytes=limit_bytes)
     if packed is not None:
         return Source("images", str(folder), packed(folder, notes), notes)
+    if find_audio(folder):
+        return read_audio_folder(folder, sound, limit_bytes)
     if find_texts(folder):
         return read_text_folder(folder)
     return _pictures(ImageFolder.open(folder, image_size, usual=usual_size or SIZE), limit_bytes, notes)
+
+
+def _audio_table(
+    where: str,
+    tables: dict[str, pd.DataFrame],
+    column: str,
+    base: Path,
+    target: Target,
+    notes: list[str],
+    sound: Sound | None,
+    limit_bytes: int,
+) -> Source:
+    """Recordings that tables name; the target is the only other column, or that of a usual name, or as asked for."""
+    others = [str(name) for name in next(iter(tables.values())).columns if name != column]
+    spoken = [name for name in others if name.lower() in TEXT_NAMES]
+    wanted = target or (others if len(others) == 1 else spoken if len(spoken) == 1 else None)
+    targets, used = agree(where, {name: [*map(str, table.columns)] for name, table in tables.items()}, wanted, notes)
+    notes.append(f"recordings named by the column {column!r}")
+    mine = {name: tables[name] for name in used}
+    return read_audio_table(where, mine, column, base, targets, sound, notes=notes, limit_bytes=limit_bytes)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class TargetEncoder:
     """Targets as losses want them.
 
-    Class indices (N,), zeros and ones (N, 1) or (N, L), standardised numbers (N, K); of masks class indices (N, H, W).
+    Class indices (N,), zeros and ones (N, 1) or (N, L), standardised numbers (N, K); of masks class indices (N, H, W);
+    of texts the indices of their characters (N, S).
     """
 
     task: Task
@@ -30,12 +31,16 @@ class TargetEncoder:
 
     @classmethod
     def fit(cls, task: Task, targets: pd.DataFrame, scale: bool = True) -> TargetEncoder:
+        if task.kind == "transcription":
+            from osler.data.transcripts import with_vocabulary
+
+            return cls(with_vocabulary(task, targets))
         if task.kind != "regression" or not scale:
             return cls(task)
         return cls(task, Standardizer.fit(numbers(targets[list(task.names)])))
 
     def encode(self, targets: Any) -> NDArray[Any]:
-        """int64 (N,) for multiclass, uint8 (N, H, W) for masks, float32 otherwise.
+        """int64 (N,) for multiclass, (N, S) for texts, uint8 (N, H, W) for masks, float32 otherwise.
 
         Raises InputError for a value that has no meaning here.
         """
@@ -52,6 +57,10 @@ class TargetEncoder:
         if absent:
             raise InputError(f"the targets lack {', '.join(map(repr, absent))}; they have {list(targets.columns)}")
         targets = targets[list(self.task.names)]
+        if self.task.kind == "transcription":
+            from osler.data.transcripts import character_indices
+
+            return character_indices(targets.iloc[:, 0], self.task.classes)
         if self.task.kind == "regression":
             return self._scaled(targets)
         if self.task.kind == "multilabel":

@@ -15,20 +15,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW_NUMBERS = 20  # up to here whole numbers can be classes
+NEED_MORE = ("segmentation", "transcription")  # than columns: masks, or recordings
 ROWS_PER_CLASS = 5  # with fewer of them on average, whole numbers are measures rather than classes
 
 
-def infer_task(targets: pd.DataFrame, wanted: str | None = None, rows: int | None = None) -> Task:
+def infer_task(
+    targets: pd.DataFrame, wanted: str | None = None, rows: int | None = None, *, spoken: bool = False
+) -> Task:
     """The task that these target columns pose (all rows known), with the reason in `Task.why`.
 
     `wanted` ("classification" or a kind of `records.TaskKind`) overrules the inference. `rows`: how many there are,
-    where `targets` holds every different one of them only once. Raises InputError for targets
+    where `targets` holds every different one of them only once. `spoken`: they may say what is said in a recording.
+    Raises InputError for targets
     that cannot be learned: one class only, a constant, more classes than rows can teach.
     """
     names = tuple(str(name) for name in targets.columns)
     for name in names:
         refuse_collections(targets[name], f"target {name!r}", "name a column of single values")
     rows = len(targets) if rows is None else rows
+    if spoken and (wanted == "transcription" or (wanted is None and _are_sentences(targets, rows))):
+        return Task("transcription", 0, names, why="texts, most of them different" if wanted is None else "asked for")
     kind, why = _infer(targets, rows) if wanted is None else _asked(targets, wanted)
     if kind == "regression":
         for name in names:
@@ -74,6 +80,12 @@ def _infer(targets: pd.DataFrame, rows: int) -> tuple[TaskKind, str]:
     return kind, f"{series.name!r} holds {distinct} different whole numbers"
 
 
+def _are_sentences(targets: pd.DataFrame, rows: int) -> bool:
+    """Whether these are texts as various as sentences: too many classes to be any."""
+    texts = known_texts(targets.iloc[:, 0])
+    return targets.shape[1] == 1 and not _is_numeric(targets.iloc[:, 0]) and len(set(texts)) * 2 > rows
+
+
 def _infer_several(targets: pd.DataFrame) -> tuple[TaskKind, str]:
     columns = f"{targets.shape[1]} columns"
     if one_hot(targets) is not None:
@@ -89,7 +101,7 @@ def _infer_several(targets: pd.DataFrame) -> tuple[TaskKind, str]:
 
 
 def _asked(targets: pd.DataFrame, wanted: str) -> tuple[TaskKind, str]:
-    kinds = tuple(kind for kind in get_args(TaskKind) if kind != "segmentation")  # which needs masks
+    kinds = tuple(kind for kind in get_args(TaskKind) if kind not in NEED_MORE)
     one = targets.shape[1] == 1
     if wanted == "classification":
         several = "multilabel" if one_hot(targets) is None else "multiclass"

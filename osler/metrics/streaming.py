@@ -3,7 +3,8 @@
 All of them add up counts and sums over batches; nothing waits for the device before `compute`.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +23,16 @@ def _columns(kind: TaskKind, probabilities: Tensor, targets: Tensor) -> tuple[Te
         return probabilities, functional.one_hot(targets.long(), probabilities.shape[-1])
     labels = probabilities.shape[-1] if kind == "multilabel" else 1
     return probabilities.reshape(-1, labels), targets.reshape(-1, labels).long()
+
+
+def reading(metric: Any, texts: Callable[[Tensor], list[str]]) -> Metric:
+    """A metric of texts that takes tensors, and reads them first."""
+
+    class Reading(type(metric)):  # type: ignore[misc]
+        def update(self, predictions: Tensor, targets: Tensor) -> None:
+            super().update(texts(predictions), texts(targets))
+
+    return Reading()
 
 
 class RankingArea(Metric):  # type: ignore[misc]

@@ -9,6 +9,7 @@ from osler.models import cifar_resnet, recurrent, resnet, squeezenet, vgg
 from osler.models.alexnet import AlexNet
 from osler.models.bag_of_embeddings import BagOfEmbeddings
 from osler.models.conv1d import TemporalConvNet
+from osler.models.conv_recurrent import ConvRecurrent
 from osler.models.convnet import ConvNet
 from osler.models.dlinear import DLinear, NLinear
 from osler.models.efficientnet import EfficientNetB0
@@ -68,6 +69,7 @@ MODELS: Registry[nn.Module] = Registry(
         "mobilenet_v3_small": MobileNetV3Small,
         "efficientnet_b0": EfficientNetB0,
         "unet": UNet,
+        "conv_recurrent": ConvRecurrent,
         "elman": recurrent.elman,
         "lstm": recurrent.lstm,
         "gru": recurrent.gru,
@@ -86,6 +88,8 @@ MODELS: Registry[nn.Module] = Registry(
         "lenet": "lenet5",
         "lenet_5": "lenet5",
         "cnn": "convnet",
+        "crnn": "conv_recurrent",
+        "deep_speech_2": "conv_recurrent",
         "squeezenet": "squeezenet1_0",
         "inception_v1": "googlenet",
         "mobilenet": "mobilenet_v1",

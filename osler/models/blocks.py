@@ -59,7 +59,7 @@ class ConvNorm(nn.Sequential):
         outputs: int,
         kernel: int = 3,
         *,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         groups: int = 1,
         activation: Activation | None = nn.ReLU,
         norm: Norm = nn.BatchNorm2d,

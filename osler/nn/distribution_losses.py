@@ -119,3 +119,7 @@ class CTC(Loss):
         if self.reduction == "mean":
             losses = losses / target_lengths.clamp(min=1)
         return self.weighted(losses, torch.ones_like(losses), weight)
+
+    def divisor(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The number of sequences."""
+        return torch.tensor(float(len(prediction)), device=prediction.device)

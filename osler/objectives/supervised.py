@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,11 @@ class Supervised:
     scale and its sum over the data don't depend on how samples fall into batches.
     """
 
+    refused: ClassVar[Set[str]] = NO_NUMBER_HERE  # metrics
+
     def __init__(self, criterion: nn.Module, task: Task | None = None, metrics: Sequence[str] = ()):
         for name in metrics:
-            if METRICS.resolve(name) in NO_NUMBER_HERE:
+            if METRICS.resolve(name) in self.refused:
                 raise InputError(f"metric {name!r} gives no number to follow here; usual are accuracy, f1, rmse, r2")
         if getattr(criterion, "reduction", "mean") in ("none", "sum"):
             raise InputError(f"the loss has reduction {criterion.reduction!r}; a step follows the mean of its samples")

@@ -10,6 +10,7 @@ from osler.data.augment.flip import AlternatingFlip, Flip
 from osler.data.augment.mix import CutMix, Mix, Mixing, Mixup
 from osler.data.augment.randaugment import RandAugment
 from osler.data.augment.shift import Shift
+from osler.data.augment.spec_augment import SpecAugment
 
 __all__ = [
     "AUGMENTATIONS",
@@ -33,5 +34,6 @@ __all__ = [
     "RandomResizedCrop",
     "Rotation",
     "Shift",
+    "SpecAugment",
     "from_names",
 ]

@@ -17,6 +17,7 @@ from osler.data.augment.flip import AlternatingFlip, Flip
 from osler.data.augment.mix import CutMix, Mixing, Mixup
 from osler.data.augment.randaugment import RandAugment
 from osler.data.augment.shift import Shift
+from osler.data.augment.spec_augment import SpecAugment
 from osler.errors import InputError
 from osler.registry import Registry
 
@@ -88,6 +89,7 @@ AUGMENTATIONS: Registry[Augmentation | Mixing] = Registry(
         "cutout": Cutout,
         "random_erasing": RandomErasing,
         "rand_augment": RandAugment,
+        "spec_augment": SpecAugment,
         "mixup": Mixup,
         "cutmix": CutMix,
     },
@@ -102,6 +104,7 @@ AUGMENTATIONS: Registry[Augmentation | Mixing] = Registry(
         "gaussian_blur": "blur",
         "erasing": "random_erasing",
         "randaugment": "rand_augment",
+        "specaugment": "spec_augment",
     },
 )
 
