@@ -22,11 +22,15 @@ RATES = {
     "lenet5": (3e-3, 0.1),
     "convnet": (5e-3, 0.02),
     "unet": (2e-3, 0.01),
+    "dlinear": (3e-3, 1e-2),
+    "nlinear": (3e-3, 1e-2),
 }
+RECURRENT = ("elman", "lstm", "gru")
 MANY_PICTURES = 20_000  # enough for a single pass to teach much
 STEPS = 3000  # a small network has about settled after so many
 MANY_MASKS = 500  # pictures with masks, enough for a wider network
 SEGMENTATION_STEPS = 1000
+FORECAST_STEPS = 1000
 HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
 # Shown where asked for.
@@ -38,7 +42,7 @@ class Facts:
     """What advice is given on: what was found in the data, and whether the user brought a network."""
 
     task: Task
-    kind: str  # of the source: table, images, arrays
+    kind: str  # of the source: table, images, arrays, series
     rows: int  # to train on
     shape: tuple[int, ...]  # of one encoded sample
     outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
@@ -48,6 +52,7 @@ class Facts:
     parameters: int = 0  # of the user's own network
     accelerator: str = "cpu"
     cores: int = 1
+    season: int = 1  # of a series: steps
 
 
 def outlying(targets: np.ndarray[Any, Any]) -> float:
@@ -83,11 +88,13 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     else:
         choose("model", lambda: _model(recipe, facts, hurried))
         choose("initialization", lambda: _initialization(recipe))
+        if facts.kind == "series":
+            choose("instance", lambda: ("revin", "each window by its own mean and deviation: levels and swings drift"))
     choose("scale", lambda: _scale(facts))
     if facts.kind == "images" and recipe.scale:
         choose("pixels", lambda: _pixels(facts))
     choose("loss", lambda: _loss(recipe, facts))
-    if facts.task.kind != "regression":
+    if facts.task.kind not in ("regression", "forecasting"):
         choose("class_weights", lambda: ("none", "every sample counts the same"))
         choose("label_smoothing", lambda: _label_smoothing(recipe, facts))
     choose("metrics", lambda: _metrics(facts))
@@ -99,7 +106,7 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     for asked in NOT_ADVISED:
         if getattr(recipe, asked) is not None:
             choose(asked, lambda: (None, ""))
-    choose("clip_norm", lambda: (0.0, "no recurrence: gradients stay in bounds"))
+    choose("clip_norm", lambda: _clip_norm(recipe))
     if facts.kind == "images":
         choose("augment", lambda: _augment(recipe, facts, hurried))
     choose("patience", lambda: _patience(recipe))
@@ -124,6 +131,10 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
         return Named.model_validate(
             {"name": "unet", "width": width, "batch_norm": True}
         ), "a class for every pixel: coarse maps and fine ones"
+    if facts.task.kind == "forecasting":
+        average = min(facts.season, facts.shape[0] - 1) // 2 * 2 + 1  # a season, and odd
+        why = "trend and the rest continued by a linear layer each, which larger networks seldom beat"
+        return Named.model_validate({"name": "dlinear", "window": max(average, 3)}), why
     if facts.kind == "images" and min(facts.shape[1:]) >= 8:
         if hurried:
             small = {"name": "convnet", "width": 16, "depth": 1, "average": False}
@@ -153,6 +164,8 @@ def _initialization(recipe: Recipe) -> tuple[Named, str]:
 def _scale(facts: Facts) -> tuple[bool, str]:
     if facts.own_model:
         return False, "your network sees your numbers as they are"
+    if facts.kind == "series":
+        return True, "columns to mean 0 and deviation 1, learned from the part before validation"
     if facts.kind == "table":
         return True, "numbers to mean 0 and deviation 1, learned on the training rows"
     return True, f"{'channels' if facts.kind == 'images' else 'features'} to mean 0 and deviation 1"
@@ -165,6 +178,8 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
         return Named(name="mse"), "regression: linear output and squared error"
     if _is(recipe, "perceptron"):
         return Named(name="perceptron"), "Rosenblatt's rule is the gradient of this loss"
+    if facts.task.kind == "forecasting":
+        return Named(name="mse"), "the mean of what may come, over all steps ahead"
     return {
         "binary": (Named(name="binary_cross_entropy"), "two classes: one logit, sigmoid inside the loss"),
         "multilabel": (Named(name="binary_cross_entropy"), "several labels: one logit each, sigmoid inside the loss"),
@@ -222,6 +237,9 @@ def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
         epochs = 6 if facts.rows >= MANY_PICTURES else 60 if facts.rows >= 4000 else 40
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
     size = recipe.batch_size if isinstance(recipe.batch_size, int) else facts.rows
+    if facts.task.kind == "forecasting":
+        epochs = min(max(FORECAST_STEPS * size // facts.rows, 6), 200)
+        return epochs, f"about {epochs * math.ceil(facts.rows / size)} steps in all, over windows that overlap"
     epochs = min(max(STEPS * size // facts.rows, 15), 200)
     return epochs, f"about {epochs * math.ceil(facts.rows / size)} steps in all"
 
@@ -237,6 +255,12 @@ def _optimizer(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]
     if _is(recipe, "mlp") and facts.rows < 2000:
         decay, why = 0.2, "Adam is a safe default; strong weight decay, for there are few rows"
     return Named.model_validate({"name": "adamw", "lr": lr, "weight_decay": decay}), why
+
+
+def _clip_norm(recipe: Recipe) -> tuple[float, str]:
+    if _is(recipe, *RECURRENT):
+        return 1.0, "recurrence: gradients may explode"
+    return 0.0, "no recurrence: gradients stay in bounds"
 
 
 def _schedule(recipe: Recipe) -> tuple[Named, str]:

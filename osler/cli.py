@@ -74,6 +74,7 @@ def train(
     time: Annotated[str | None, typer.Option(help="column: later rows are held out")] = None,
     weight: Annotated[str | None, typer.Option(help="column: how much each row counts")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="column to leave out; may be repeated")] = None,
+    horizon: Annotated[int | None, typer.Option(help="steps of a series to forecast")] = None,
     settings: SetOption = None,
     on_nonfinite: Annotated[str | None, typer.Option(help="a loss that is no number: stop, skip or rollback")] = None,
     find_lr: Annotated[bool, typer.Option(help="find the learning rate by a range test before training")] = False,
@@ -106,6 +107,7 @@ def train(
         "time": time,
         "weight": weight,
         "drop": drop or None,
+        "horizon": horizon,
         "on_nonfinite": on_nonfinite,
         **assignments(settings or []),
     }
@@ -228,6 +230,44 @@ def predict(
     elif out is not None:
         frame.to_csv(out, index=False)
         typer.echo(f"{len(frame)} predictions written to {out}")
+    else:
+        sys.stdout.write(frame.to_csv(index=False))
+
+
+@app.command()
+def forecast(
+    run: RunArgument,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="a series to go on with (default: the run's own)")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="how far (default: the run's horizon)")] = None,
+    backtest: Annotated[bool, typer.Option("--backtest", help="errors by steps ahead, from all ends")] = False,
+    out: Annotated[Path | None, typer.Option(help="write the forecast to this CSV file")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forecast what comes after the end of a series; CSV on standard output, with times.
+
+    Example: osler forecast runs/sales --steps 24
+    """
+    from osler.forecasting import backtest as tested
+    from osler.forecasting import table
+    from osler.run import load
+
+    notes: list[str] = []
+    trained = load(run)
+    if backtest:
+        found = tested(trained, source, notes)
+        print_notes(notes)
+        print_json(found) if as_json else typer.echo(table(found))
+        return
+    frame = trained.forecast(source, steps, notes)
+    print_notes(notes)
+    if as_json:
+        times = {frame.columns[0]: frame[frame.columns[0]].astype(str)}
+        print_json({"count": len(frame), "predictions": frame.assign(**times).to_dict("records")})
+    elif out is not None:
+        frame.to_csv(out, index=False)
+        typer.echo(f"{len(frame)} forecasts written to {out}")
     else:
         sys.stdout.write(frame.to_csv(index=False))
 

@@ -12,6 +12,7 @@ import numpy as np
 from osler.data.batches import Dataset
 from osler.data.holdout import class_indices, hold_out
 from osler.data.parts import LookedUp, Part, Source
+from osler.data.prepareseries import prepare_series
 from osler.data.preprocess import ImageEncoder, Preprocess
 from osler.data.rowfiles import Cache, StreamedDataset
 from osler.data.targets import TargetEncoder
@@ -101,6 +102,9 @@ def prepare(
     scale: bool = True,
     seed: int = 0,
     cache: Path | None = None,
+    horizon: int | None = None,
+    window: int | None = None,
+    given: Sequence[int] | None = None,
 ) -> Prepared:
     """Splits the source's rows (given parts stay as they are) and fits the preprocessing on the training part.
 
@@ -108,7 +112,15 @@ def prepare(
     how much each row counts. `drop` names columns to leave out. What was decided goes to `notes` as sentences.
     `cache`: in which folder a source too large for the memory is encoded (default: that of temporary files); the result
     removes what it put there when it goes, or is closed. Raises InputError if the disk has no room for it.
+    `horizon`, `window`, `given`: of a series, as `prepare_series` takes them.
     """
+    if isinstance(source, Source) and source.kind == "series":
+        for option, value in (("group", group), ("weight", weight)):
+            if value is not None:
+                raise InputError(f"{option} is for rows that know nothing of each other, not for a series: leave it out")
+        series = source.parts["all"].inputs
+        forecasting = prepare_series(series, notes, horizon=horizon, window=window, given=given, scale=scale)
+        return Prepared(forecasting[0].targets.task, *forecasting)
     if not isinstance(source, Source):
         return _on_disk(source, notes, Options(task, group, time, weight, tuple(drop), scale, seed), cache)
     main = "all" if "all" in source.parts else "train"

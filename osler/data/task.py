@@ -89,7 +89,7 @@ def _infer_several(targets: pd.DataFrame) -> tuple[TaskKind, str]:
 
 
 def _asked(targets: pd.DataFrame, wanted: str) -> tuple[TaskKind, str]:
-    kinds = tuple(kind for kind in get_args(TaskKind) if kind != "segmentation")  # which needs masks
+    kinds = tuple(kind for kind in get_args(TaskKind) if kind not in ("segmentation", "forecasting"))  # masks, a series
     one = targets.shape[1] == 1
     if wanted == "classification":
         several = "multilabel" if one_hot(targets) is None else "multiclass"

@@ -14,6 +14,7 @@ def default_metrics(kind: TaskKind) -> tuple[str, ...]:
         "multilabel": ("accuracy", "f1"),
         "regression": ("rmse", "mae", "r2"),
         "segmentation": ("accuracy", "iou"),
+        "forecasting": ("rmse", "mae"),
     }[kind]
 
 
