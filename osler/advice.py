@@ -22,6 +22,7 @@ RATES = {
     "lenet5": (3e-3, 0.1),
     "convnet": (5e-3, 0.02),
     "unet": (2e-3, 0.01),
+    "fcn": (3e-3, 1e-2),
     "dlinear": (3e-3, 1e-2),
     "nlinear": (3e-3, 1e-2),
 }
@@ -140,6 +141,8 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
             small = {"name": "convnet", "width": 16, "depth": 1, "average": False}
             return Named.model_validate(small), "pictures and a goal: a small network is there sooner"
         return Named(name="convnet"), "pictures: convolutions see the same pattern anywhere"
+    if facts.kind == "arrays" and len(facts.shape) == 2 and facts.shape[0] >= 8:
+        return Named.model_validate({"name": "fcn", "width": 64}), "series: convolutions see the same pattern anywhere"
     features = math.prod(facts.shape)
     hidden = [64, 32] if facts.rows < 2000 else [128, 64]
     why = f"{facts.rows} rows of {features} features"

@@ -16,6 +16,7 @@ from osler.data.parts import Part, Source
 from osler.data.sources import existing, open_source, packed_pictures
 from osler.data.tablefiles import read_table, table_files
 from osler.data.tablesource import read_folder
+from osler.data.tsfiles import is_ts, read_ts_rows
 from osler.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Seque
     if path is not None and path.suffix.lower() == ".npz" and kind != "table":
         parts = read_npz(path, tuple(targets), notes, pictures=kind == "images")
         return _pictures_only(parts.get("test", next(iter(parts.values()))), kind)
+    if path is not None and kind == "arrays" and is_ts(path):
+        return read_ts_rows(path, tuple(shape), notes)
     if path is not None and kind == "images":
         return _picture_rows(path, shape, targets, notes)
     found = open_source(source, list(targets) if kind == "table" and path is not None else None)

@@ -17,6 +17,7 @@ from osler.data.memory import LARGER, memory_limit
 from osler.data.parts import Part, Source
 from osler.data.tablefiles import needed_bytes, read_table, table_files
 from osler.data.tablesource import Target, read_folder, table_source, target_names
+from osler.data.tsfiles import is_ts, read_ts_source
 from osler.errors import InputError, nearest, unknown_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_source(
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
     `source`: the name of an embedded data set; a CSV, TSV or Parquet file (of pictures, if a column names files of
-    them); a NumPy archive (.npz); a folder of tables, of MNIST's or CIFAR's files or with one folder of pictures per
+    them); a NumPy archive (.npz); a .ts file of series with a class each; a folder of tables, of MNIST's or CIFAR's files or with one folder of pictures per
     class; a DataFrame; or a pair (inputs, targets) of arrays, tensors or DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures in files are brought.
     `usual_size`: what they are brought to where that is None and their sizes differ.
@@ -62,10 +63,18 @@ def open_source(
         return _folder(path, target, image_size, usual_size, limit_bytes)
     if path.suffix.lower() == ".npz":
         return npz_source(path, target)
+    if is_ts(path):
+        return _of_series(path, target)
     if needed_bytes(path) > limit_bytes:
         return large_table(str(path), {"all": [path]}, target, notes)
     frames = {"all": read_table(path, notes, target_names(target))}
     return _tables(str(path), frames, path.parent, target, image_size, usual_size, limit_bytes, notes)
+
+
+def _of_series(path: Path, target: Target) -> Source:
+    if wanted := target_names(target):
+        raise InputError(f"{path} has series with a label each, but the target asked for is a column: {wanted[0]!r}")
+    return read_ts_source(path)
 
 
 def existing(source: str | Path) -> Path | None:
@@ -143,6 +152,8 @@ def _folder(
     from osler.data.masks import find_masks, read_mask_folder
 
     notes: list[str] = []
+    if any(is_ts(path) for path in folder.iterdir()):
+        return _of_series(folder, target)
     tables = table_files(folder)
     packed = packed_pictures(folder)
     if tables and packed is None:
