@@ -122,7 +122,8 @@ def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:
 
 def _forecaster(recipe: Recipe, shape: tuple[int, ...], task: Task) -> nn.Module:
     """The network, for as many forecasts as the loss has quantiles, with each window in units of its own."""
-    assert recipe.model is not None and recipe.loss is not None
+    assert recipe.model is not None
+    assert recipe.loss is not None
     quantiles = recipe.loss.options.get("quantile")
     outputs = task.outputs * (len(quantiles) if isinstance(quantiles, list) else 1)
     series = len(task.names)

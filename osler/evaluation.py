@@ -34,8 +34,8 @@ def judge(
 ) -> dict[str, Any]:
     """The record of evaluation.json, in one pass and bounded memory.
 
-    {"count", "metrics", "confusion" {"classes", "counts"} or "residuals" {"names", "target", "prediction"}, "worst"}; of
-    forecasts of a `series` "backtest", what `Backtest` records, and "last", the forecast of the last window.
+    {"count", "metrics", "confusion" {"classes", "counts"} or "residuals" {"names", "target", "prediction"}, "worst"};
+    of forecasts of a `series` "backtest", what `Backtest` records, and "last", the forecast of the last window.
     """
     meter = Meter(objective, batches.device)
     worst: list[tuple[float, int, dict[str, Any]]] = []
@@ -94,7 +94,9 @@ def _last_forecast(objective: Supervised, part: Part, outputs: torch.Tensor) -> 
     names = objective.task.names if objective.task else ()
     found = {}
     for i, name in enumerate(names):
-        own = {key.removesuffix(f" {name}"): v for key, v in columns.items() if len(names) == 1 or key.endswith(f" {name}")}
+        own = {
+            key.removesuffix(f" {name}"): v for key, v in columns.items() if len(names) == 1 or key.endswith(f" {name}")
+        }
         found[name] = {
             "before": before.values[:, i].tolist(),
             "after": after.values[:, i].tolist(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from osler.build import plain_batches
 from osler.data.batches import Dataset
 from osler.data.parts import Part
@@ -41,8 +42,8 @@ def forecast(run: Run, data: object = None, steps: int | None = None, notes: lis
     if steps > encoder.horizon and encoder.targets < len(encoder.columns):
         others = ", ".join(encoder.columns[encoder.targets :])
         raise InputError(
-            f"this run forecasts {encoder.horizon} steps; {steps} would need what {others} will be: train with a longer "
-            "horizon, or without these columns"
+            f"this run forecasts {encoder.horizon} steps; {steps} would need what {others} will be: train with a "
+            "longer horizon, or without these columns"
         )
     found: list[pd.DataFrame] = []
     for _ in range(0, steps, encoder.horizon):
@@ -109,7 +110,7 @@ def table(record: dict[str, Any]) -> str:
     by_step = [record["forecasts"][name]["rmse_by_step"] for name in names]
     for step, errors in enumerate(zip(*by_step, strict=True), start=1):
         lines.append(f"{step:<12}" + "".join(f"{error:>16.4g}" for error in errors))
-    for key, shown in (("rmse", "all"), ("mae", "MAE"), *((key, key.replace("_", " ")[:12]) for key in STANDARDISED)):
+    for key, shown in (("rmse", "all"), ("mae", "MAE"), *((key, f"{key[:3].upper()} stand.") for key in STANDARDISED)):
         lines.append(f"{shown:<12}" + "".join(f"{record['forecasts'][name][key]:>16.4g}" for name in names))
     return "\n".join([*lines, *(f"skill over {name}: {skill:.3f}" for name, skill in record["skill"].items() if skill)])
 

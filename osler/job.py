@@ -49,6 +49,7 @@ from osler.folder import CHECKPOINTS, MARK, SERIES, free_name, new_folder, read_
 from osler.heal import HEALING
 from osler.heal import heal as healing
 from osler.nn.trace import layers
+from osler.objectives.backtest import baselines
 from osler.optim.depth import shares
 from osler.published import fetch, find, of_file
 from osler.recipe import Named, Recipe
@@ -363,6 +364,8 @@ def _train(
         "speed": [asdict(measured) for measured in trainer.speed],
         "metrics": judged["metrics"],
     }
+    if "backtest" in judged:
+        record["baselines"] = baselines(judged["backtest"])
     record["environment"]["threads"] = recipe.threads
     write_json(work / MARK, record)
     together.first(None)

@@ -85,7 +85,9 @@ class Recipe(BaseModel):
 
     source: str | None = Field(None, description="embedded data set, file or folder")
     target: Names | None = Field(None, min_length=1, description="column(s) to predict, by name or position")
-    task: str | None = Field(None, description="classification, binary, multiclass, multilabel, regression or forecasting")
+    task: str | None = Field(
+        None, description="classification, binary, multiclass, multilabel, regression or forecasting"
+    )
     group: str | None = Field(None, description="column: rows of one group stay on one side of the split")
     time: str | None = Field(None, description="column: later rows are held out")
     horizon: PositiveInt | None = Field(None, description="steps to forecast; makes the table a series")

@@ -61,6 +61,7 @@ def brief(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "status": record["status"],
         "metrics": record["metrics"],
+        **({"baselines": record["baselines"]} if "baselines" in record else {}),
         "epochs": record["epochs"],
         "best_epoch": record["best_epoch"],
         "seconds": record["seconds"],

@@ -117,7 +117,9 @@ def prepare(
     if isinstance(source, Source) and source.kind == "series":
         for option, value in (("group", group), ("weight", weight)):
             if value is not None:
-                raise InputError(f"{option} is for rows that know nothing of each other, not for a series: leave it out")
+                raise InputError(
+                    f"{option} is for rows that know nothing of each other, not for a series: leave it out"
+                )
         series = source.parts["all"].inputs
         forecasting = prepare_series(series, notes, horizon=horizon, window=window, given=given, scale=scale)
         return Prepared(forecasting[0].targets.task, *forecasting)

@@ -45,9 +45,9 @@ def prepare_series(
     window = window or _window(sizes[0], season, horizon)
     if sizes[0] < window + horizon or min(sizes[1:]) < horizon:
         raise InputError(
-            f"{len(series)} rows are too few: to learn from there are {sizes[0]}, and one window of {window} with {horizon} "
-            f"ahead takes {window + horizon}; validation has {sizes[1]} and test {sizes[2]}, which need {horizon} each: "
-            "say a smaller horizon or window, or other parts"
+            f"{len(series)} rows are too few: one window of {window} with {horizon} ahead takes {window + horizon} of the "
+            f"{sizes[0]} rows to learn from, and validation and test need {horizon} each, but have {sizes[1]} and "
+            f"{sizes[2]}: say a smaller horizon or window, or other parts"
         )
     encoder = SeriesEncoder.fit(train, window, horizon, season, scale)
     names = series.columns[: series.targets]

@@ -32,7 +32,10 @@ class Series:
         """Its last rows as JSON, from which forecasts go on."""
         last = self.between(len(self) - rows, len(self))
         dated = last.times.dtype.kind == "M"
-        return {"times": last.times.astype(str).tolist() if dated else last.times.tolist(), "values": last.values.tolist()}
+        return {
+            "times": last.times.astype(str).tolist() if dated else last.times.tolist(),
+            "values": last.values.tolist(),
+        }
 
     def between(self, first: int, last: int) -> Series:
         """Some of its rows."""

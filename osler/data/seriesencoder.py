@@ -1,4 +1,4 @@
-"""The fitted way from windows of a series to tensors: scaled by the rows to learn from, with the calendar beside them."""
+"""The fitted way from windows of a series to tensors: scaled by the rows to learn from, beside them the calendar."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from osler.data.series import Series, Windows, consecutive
 from osler.data.timeaxis import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
+
+SHORT = 12  # rows
+LONGEST = 400  # steps of a season that is looked for
 
 
 @dataclass(frozen=True)
@@ -97,22 +98,21 @@ class SeriesEncoder:
     def from_json(cls, record: dict[str, Any]) -> SeriesEncoder:
         scaler = Standardizer.from_json(record["scaler"]) if record["scaler"] else None
         sizes = (record["window"], record["horizon"], record["season"])
-        return cls(
-            tuple(record["columns"]), record["targets"], record["time"], Step(**record["step"]), *sizes, scaler
-        )
+        return cls(tuple(record["columns"]), record["targets"], record["time"], Step(**record["step"]), *sizes, scaler)
 
 
 def find_season(train: Series) -> tuple[int, str]:
     """How many steps a season has, and why: by the calendar, else the lag at which the series is most like itself."""
     if by_calendar := train.step.season:
         return by_calendar, f"{train.step}: a season of {by_calendar} by the calendar"
+    if len(train) < SHORT:
+        return 1, "too short to have seasons"
     values = np.diff(train.values[:, : train.targets], axis=0)
     values = values - values.mean(axis=0)
-    most = min(len(values) // 3, 400)
-    power = (values**2).sum()
-    if most < 3 or not power > 0:
-        return 1, "too short to have seasons"
-    likeness = np.array([(values[lag:] * values[:-lag]).sum() / power for lag in range(1, most + 1)])
+    power = (values**2).sum(axis=0)
+    values = values[:, power > 0] / np.sqrt(power[power > 0] * max((power > 0).sum(), 1))  # each column counts the same
+    most = min(len(values) // 3, LONGEST)
+    likeness = np.array([(values[lag:] * values[:-lag]).sum() for lag in range(1, most + 1)])
     peaks = [i for i in range(1, most - 1) if likeness[i - 1] < likeness[i] >= likeness[i + 1]]
     best = max(peaks, key=lambda i: likeness[i], default=0)
     # Of mere noise a correlation is beyond 4/√T once in 16,000 lags.

@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-TIME_NAMES = {"date", "time", "datetime", "timestamp", "ds", "month", "year", "day", "week", "quarter", "period", "hour"}
+TIME_NAMES = {
+    "date",
+    "time",
+    "datetime",
+    "timestamp",
+    "ds",
+    "month",
+    "year",
+    "day",
+    "week",
+    "quarter",
+    "period",
+    "hour",
+}
 
 
 def open_series(
@@ -95,7 +108,10 @@ def _read_times(column: pd.Series[Any], notes: list[str]) -> NDArray[Any]:
     form = date_format(column)
     if form is None:
         return as_numbers(column)
-    if column.dtype.kind != "M" and column.dropna().head(100).astype(str).str.contains(r"\d(?:Z|[+-]\d\d:?\d\d)$").any():
+    if (
+        column.dtype.kind != "M"
+        and column.dropna().head(100).astype(str).str.contains(r"\d(?:Z|[+-]\d\d:?\d\d)$").any()
+    ):
         notes.append(f"{column.name}: times with a zone are taken as UTC")
     times: NDArray[Any] = as_dates(column, form).to_numpy().astype("datetime64[ns]")
     return times
@@ -135,9 +151,7 @@ def _is_numeric(column: pd.Series[Any]) -> bool:
     return not missing.all() and not np.isnan(as_numbers(column)[~missing]).any()
 
 
-def _filled(
-    values: NDArray[np.float64], columns: Sequence[str], notes: list[str]
-) -> tuple[NDArray[np.float64], int]:
+def _filled(values: NDArray[np.float64], columns: Sequence[str], notes: list[str]) -> tuple[NDArray[np.float64], int]:
     """Without gaps: what is missing is as it was before; and the row from which on every column has begun."""
     known = ~np.isnan(values)
     for i, name in enumerate(columns):
@@ -150,7 +164,9 @@ def _filled(
     known, values = known[begun:], values[begun:]
     if missing := int((~known).sum()):
         share = missing / known.size
-        notes.append(f"{missing} missing values ({share:.1%}) are filled by the value before them, and count as measured")
+        notes.append(
+            f"{missing} missing values ({share:.1%}) are filled by the value before them, and count as measured"
+        )
         latest = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None], 0), axis=0)
         values = np.take_along_axis(values, latest, axis=0)
     return values, begun

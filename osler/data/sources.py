@@ -38,8 +38,9 @@ def open_source(
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
     `source`: the name of an embedded data set; a CSV, TSV or Parquet file (of pictures, if a column names files of
-    them); a NumPy archive (.npz); a .ts file of series with a class each; a folder of tables, of MNIST's or CIFAR's files or with one folder of pictures per
-    class; a DataFrame; or a pair (inputs, targets) of arrays, tensors or DataFrames.
+    them); a NumPy archive (.npz); a .ts file of series with a class each; a folder of tables, of MNIST's or CIFAR's
+    files or with one folder of pictures per class; a DataFrame; or a pair (inputs, targets) of arrays, tensors or
+    DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures in files are brought.
     `usual_size`: what they are brought to where that is None and their sizes differ.
     `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.

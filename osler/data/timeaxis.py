@@ -21,8 +21,8 @@ BESIDE = 0.01  # of a step: times this near to their place are in it
 class Step:
     """How far apart the times of a series are.
 
-        >>> Step("months", 1).after(np.datetime64("2024-11-01"), 2).astype("datetime64[D]").tolist()
-        [datetime.date(2024, 12, 1), datetime.date(2025, 1, 1)]
+    >>> Step("months", 1).after(np.datetime64("2024-11-01"), 2).astype("datetime64[D]").tolist()
+    [datetime.date(2024, 12, 1), datetime.date(2025, 1, 1)]
     """
 
     unit: Unit
@@ -42,7 +42,7 @@ class Step:
             ends = bool(stamps.is_month_end.all())
             if (ends or len(set(stamps.day)) == 1) and distances.min() >= 28 * DAY:
                 return cls("months", _most_frequent(np.diff(_months(times))), ends)
-            if _most_frequent(distances) == DAY and len(times) > 5 and (stamps.dayofweek < 5).all():
+            if _most_frequent(distances) == DAY and len(times) > 5 and (stamps.day_of_week < 5).all():
                 return cls("working days", 1)
         return cls("seconds", _most_frequent(distances))
 
@@ -96,7 +96,7 @@ class Step:
         stamps = pd.DatetimeIndex(times)
         turns = {
             "hour": (stamps.hour + stamps.minute / 60) / 24,
-            "weekday": stamps.dayofweek / 7,
+            "weekday": stamps.day_of_week / 7,
             "month": (stamps.month - 1) / 12,
         }
         angles = [2 * np.pi * np.asarray(turns[name], dtype=np.float64) for name in names]
@@ -161,7 +161,9 @@ def on_grid(times: NDArray[Any], what: str, notes: list[str]) -> tuple[Step, NDA
         notes.append(f"{what}: {off} times lie between two steps: taken to the nearest")
     last = np.append(np.diff(nearest) != 0, True)
     if repeated := int((~last).sum()):
-        notes.append(f"{what}: {repeated} times come again, first {_day(ordered[~last][0])}: the last row of each is taken")
+        notes.append(
+            f"{what}: {repeated} times come again, first {_day(ordered[~last][0])}: the last row of each is taken"
+        )
     places = nearest[last]
     total = int(places[-1]) + 1
     if missing := total - len(places):

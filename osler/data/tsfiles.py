@@ -166,9 +166,14 @@ def _ts(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[NDArray[np.f
             sizes = ", ".join(str(len(values)) for values in channels)
             raise InputError(f"{where}: its channels have different lengths ({sizes})")
         series = np.stack(channels, axis=1)
-        for what, said, has in (("dimensions", "@dimensions", series.shape[1]), ("length", "@seriesLength", len(series))):
+        for what, said, has in (
+            ("dimensions", "@dimensions", series.shape[1]),
+            ("length", "@seriesLength", len(series)),
+        ):
             if head.get(what, has) != has:
-                raise InputError(f"{where}: {has} {what if what != 'length' else 'steps'}, but {said} says {head[what]}")
+                raise InputError(
+                    f"{where}: {has} {what if what != 'length' else 'steps'}, but {said} says {head[what]}"
+                )
         yield series, label
 
 

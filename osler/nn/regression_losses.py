@@ -165,7 +165,11 @@ class Quantile(Loss):
         self.quantile: float | list[float] = quantiles if several else quantiles[0]
 
     def checked(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(self.quantile, list) and prediction.shape == (len(target), len(self.quantile), *target.shape[1:]):
+        if isinstance(self.quantile, list):
+            wanted = (len(target), len(self.quantile), *target.shape[1:])
+            if tuple(prediction.shape) != wanted:
+                got = f"prediction has shape {tuple(prediction.shape)}, target {tuple(target.shape)}"
+                raise InputError(f"{got}; a forecast of each of {len(self.quantile)} quantiles has shape {wanted}")
             target = target.unsqueeze(1).expand_as(prediction)
         return super().checked(prediction, target)
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from osler.objectives.forecasting import Forecasting
 from osler.records import Batch
 
-
 STANDARDISED = ("mse_standardised", "mae_standardised")
 
 
@@ -90,3 +89,12 @@ class Backtest:
             low, high = self.objective.quantiles[0], self.objective.quantiles[-1]
             record["inside"] = {"wanted": high - low, "share": (self._inside / self.count).item()}
         return record
+
+
+def baselines(record: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The errors of what costs nothing, in short, and the model's skill over each."""
+    keys = ("rmse", "mae", *STANDARDISED)
+    others = {name: found for name, found in record["forecasts"].items() if name != "model"}
+    return {
+        name: {**{key: found[key] for key in keys}, "skill": record["skill"][name]} for name, found in others.items()
+    }

@@ -61,8 +61,10 @@ class Forecasting(Regression):
 
     def shaped(self, outputs: Tensor) -> Tensor:
         """What the network gives as (N, H, K), or (N, Q, H, K)."""
-        several = (len(self.quantiles),) if self.quantiles else ()
-        return outputs.reshape(len(outputs), *several, self.horizon, self.series)
+        if not self.quantiles:
+            return outputs.reshape(len(outputs), self.horizon, self.series)
+        # Quantiles that cross are put in order (Chernozhukov, Fernández-Val and Galichon, 2010).
+        return outputs.reshape(len(outputs), len(self.quantiles), self.horizon, self.series).sort(dim=1).values
 
     def loss(self, outputs: Any, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         return super().loss(self.shaped(outputs), targets, weights)
