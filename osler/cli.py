@@ -21,6 +21,7 @@ from osler.shelltext import (
     print_registry,
     print_speed,
     print_text,
+    records,
     sample_shape,
     value,
 )
@@ -226,7 +227,7 @@ def predict(
         out = None if out is None else out / "masks.csv"
     print_notes(notes)
     if as_json:
-        print_json({"count": len(frame), "predictions": frame.to_dict("records")})
+        print_json({"count": len(frame), "predictions": records(frame)})
     elif out is not None:
         frame.to_csv(out, index=False)
         typer.echo(f"{len(frame)} predictions written to {out}")
@@ -263,8 +264,7 @@ def forecast(
     frame = trained.forecast(source, steps, notes)
     print_notes(notes)
     if as_json:
-        times = {frame.columns[0]: frame[frame.columns[0]].astype(str)}
-        print_json({"count": len(frame), "predictions": frame.assign(**times).to_dict("records")})
+        print_json({"count": len(frame), "predictions": records(frame)})
     elif out is not None:
         frame.to_csv(out, index=False)
         typer.echo(f"{len(frame)} forecasts written to {out}")

@@ -148,6 +148,8 @@ def explain_run(
     outputs = task.classes or task.names
     if target is not None and target not in outputs:
         raise unknown_name("target", target, outputs)
+    if task.kind == "forecasting":
+        raise InputError(f"{run.folder} forecasts a series, which no page explains: `osler forecast` says how well")
     part = open_rows(source, run.preprocess.kind, run.preprocess.shape, task.names, notes)
     inputs = run.encode(part.inputs[:first], notes)
     columns = _columns(run)

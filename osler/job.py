@@ -243,8 +243,9 @@ def _train(
     notes = list(found.notes)
     scale = own is None if recipe.scale is None else recipe.scale
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
-    columns |= {"horizon": recipe.horizon, "window": recipe.window, "given": recipe.parts}
-    data = prepare(found, notes, task=recipe.task, scale=scale, seed=recipe.seed, cache=cache, **columns)  # type: ignore[arg-type]
+    ahead = {"horizon": recipe.horizon, "window": recipe.window, "given": recipe.parts}
+    how: dict[str, Any] = {"task": recipe.task, "scale": scale, "seed": recipe.seed, "cache": cache}
+    data = prepare(found, notes, **how, **columns, **ahead)  # type: ignore[arg-type]
     if recipe.augment and found.kind != "images":
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
@@ -435,7 +436,7 @@ def fingerprint(data: Dataset | StreamedDataset) -> str:
     digest = hashlib.sha256()
     for part in (data.inputs, data.targets, data.weights):
         if part is not None:
-            for piece in part.split(4096):  # windows of a series are a view, larger than what they are of
+            for piece in torch.split(part, 4096):  # windows of a series are a view, larger than what they are of
                 digest.update(piece.contiguous().numpy().tobytes())
     return digest.hexdigest()
 

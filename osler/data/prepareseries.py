@@ -45,7 +45,7 @@ def prepare_series(
     window = window or _window(sizes[0], season, horizon)
     if sizes[0] < window + horizon or min(sizes[1:]) < horizon:
         raise InputError(
-            f"{len(series)} rows are too few: one window of {window} with {horizon} ahead takes {window + horizon} of the "
+            f"{len(series)} rows are too few: a window of {window} and {horizon} ahead take {window + horizon} of the "
             f"{sizes[0]} rows to learn from, and validation and test need {horizon} each, but have {sizes[1]} and "
             f"{sizes[2]}: say a smaller horizon or window, or other parts"
         )

@@ -43,7 +43,7 @@ def open_series(
 ) -> Source:
     """Reads a table of times and numbers as one series: the source of one part "all", whose inputs are a `Series`.
 
-    `source`: a CSV, TSV or Parquet file, or a DataFrame. `target`: the column(s) to forecast (default: all numbers).
+    `source`: a CSV, TSV or Parquet file, or a DataFrame or Series of pandas, whose index may have the times. `target`: the column(s) to forecast (default: all numbers).
     The others are looked at, too: their past helps. `time`: the column of the times; by default the one that is called
     so or holds dates. Without one the rows are taken to be in order. `needed`: columns that must be there, all others
     being left out (of a series to go on with).
@@ -53,8 +53,8 @@ def open_series(
     Raises InputError for times that are not at equal steps and for columns that are no numbers but were asked for.
     """
     notes: list[str] = []
-    if hasattr(source, "columns"):
-        table, where = tidy(source, "a DataFrame"), "a DataFrame"
+    if hasattr(source, "to_frame") or hasattr(source, "columns"):
+        table, where = tidy(_framed(source), "a DataFrame"), "a DataFrame"
     else:
         path = existing(source) if isinstance(source, str | Path) else None
         if path is None or path.is_dir():
@@ -64,25 +64,35 @@ def open_series(
         if name not in table.columns:
             raise unknown_name("column for drop", name, table.columns)
         table = table.drop(columns=name)
-    name, times = _times(table, time, notes)
+    column, times = _times(table, time, notes)
     known = np.isfinite(times) if times.dtype.kind == "f" else ~np.isnat(times)
     if unknown := int((~known).sum()):
-        notes.append(f"{unknown} of {len(table)} rows have no time in {name!r}: left out")
-    step, rows, places = on_grid(times[known], name or "the rows", notes)
+        notes.append(f"{unknown} of {len(table)} rows have no time in {column!r}: left out")
+    step, rows, places = on_grid(times[known], column or "the rows", notes)
     rows = np.flatnonzero(known)[rows]
-    chosen, targets = _columns(table, name, target_names(target), needed, notes)
-    read = np.stack([as_numbers(table[column]) for column in chosen], axis=1)
+    chosen, targets = _columns(table, column, target_names(target), needed, notes)
+    read = np.stack([as_numbers(table[name]) for name in chosen], axis=1)
     values = np.full((int(places[-1]) + 1, len(chosen)), np.nan)
     values[places] = read[rows]
     first_time = times[rows[0]]
     grid = np.concatenate([[first_time], step.after(first_time, len(values) - 1)]).astype(times.dtype)
     values, begun = _filled(values, chosen, notes)
-    series = Series(tuple(chosen), values, grid[begun:], step, targets, name)
+    series = Series(tuple(chosen), values, grid[begun:], step, targets, column)
     span = f"{str(series.times[0])[:16]} to {str(series.times[-1])[:16]}".replace("T00:00", "").replace("T", " ")
-    notes.append(f"{len(series)} times, {series.step}, from {span}" if name else f"{len(series)} rows, in their order")
+    notes.append(f"{len(series)} times, {series.step}, from {span}" if column else f"{len(series)} rows, in their order")
     looked = f"; looked at too: {', '.join(chosen[targets:])}" if targets < len(chosen) else ""
     notes.append(f"to forecast: {', '.join(chosen[:targets])}{looked}")
     return Source("series", where, {"all": Part(series)}, notes)
+
+
+def _framed(source: Any) -> pd.DataFrame:
+    """A pandas Series or DataFrame, its index a column where it holds times."""
+    import pandas as pd
+
+    frame: pd.DataFrame = source if hasattr(source, "columns") else source.to_frame(source.name or "value")
+    if isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex):
+        return frame.rename_axis(frame.index.name or "time").reset_index()
+    return frame
 
 
 def _times(table: pd.DataFrame, wanted: str | None, notes: list[str]) -> tuple[str | None, NDArray[Any]]:

@@ -65,7 +65,7 @@ class Backtest:
         {"windows", "season", "forecasts" {"model", "naive", "seasonal naive"}, "skill" {baseline: number}}.
         """
         std = self.objective.std.double().to(next(iter(self._squares.values())).device)
-        forecasts = {}
+        forecasts: dict[str, dict[str, Any]] = {}
         for name in self._squares:
             squares, sizes = self._squares[name] / self.count, self._sizes[name] / self.count  # (H, K)
             forecasts[name] = {

@@ -1,4 +1,4 @@
-"""The forecasts of a report: the last beside what came, and errors by steps ahead beside those of what costs nothing."""
+"""Forecasts in a report: the last beside what came, and errors by steps ahead beside those of what costs nothing."""
 
 from typing import Any
 

@@ -83,6 +83,14 @@ def test_months_years_and_no_times_at_all(tmp_path):
     assert any("taken to be in order" in note for note in notes)
 
 
+def test_times_in_the_index_of_pandas():
+    index = pd.date_range("2024-01-01", periods=20, name="day")
+    series, _ = of(pd.DataFrame({"x": np.arange(20.0)}, index=index))
+    assert (series.time, series.columns) == ("day", ("x",))
+    series, _ = of(pd.Series(np.arange(20.0), index=index.to_period("D").rename(None)))
+    assert (series.time, series.columns, str(series.step)) == ("time", ("value",), "every day")
+
+
 @pytest.mark.parametrize(
     ("table", "options", "said"),
     [
