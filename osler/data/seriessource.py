@@ -43,10 +43,10 @@ def open_series(
 ) -> Source:
     """Reads a table of times and numbers as one series: the source of one part "all", whose inputs are a `Series`.
 
-    `source`: a CSV, TSV or Parquet file, or a DataFrame or Series of pandas, whose index may have the times. `target`: the column(s) to forecast (default: all numbers).
-    The others are looked at, too: their past helps. `time`: the column of the times; by default the one that is called
-    so or holds dates. Without one the rows are taken to be in order. `needed`: columns that must be there, all others
-    being left out (of a series to go on with).
+    `source`: a CSV, TSV or Parquet file, or a DataFrame or Series of pandas, whose index may have the times. `target`:
+    the column(s) to forecast (default: all numbers). The others are looked at, too: their past helps. `time`: the
+    column of the times; by default the one that is called so or holds dates. Without one the rows are taken to be in
+    order. `needed`: columns that must be there, all others being left out (of a series to go on with).
 
     Rows are sorted; of repeated times the last row is taken; missing times and values are filled by the value before
     them (never by one to come); rows before all columns have begun are left out. All that is counted in the notes.
@@ -79,7 +79,9 @@ def open_series(
     values, begun = _filled(values, chosen, notes)
     series = Series(tuple(chosen), values, grid[begun:], step, targets, column)
     span = f"{str(series.times[0])[:16]} to {str(series.times[-1])[:16]}".replace("T00:00", "").replace("T", " ")
-    notes.append(f"{len(series)} times, {series.step}, from {span}" if column else f"{len(series)} rows, in their order")
+    notes.append(
+        f"{len(series)} times, {series.step}, from {span}" if column else f"{len(series)} rows, in their order"
+    )
     looked = f"; looked at too: {', '.join(chosen[targets:])}" if targets < len(chosen) else ""
     notes.append(f"to forecast: {', '.join(chosen[:targets])}{looked}")
     return Source("series", where, {"all": Part(series)}, notes)
