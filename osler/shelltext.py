@@ -103,8 +103,7 @@ def print_json(record: dict[str, Any]) -> None:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a table for JSON, times as text."""
     times = {name: str for name in frame.columns if frame[name].dtype.kind == "M"}
-    rows: list[dict[str, Any]] = frame.astype(times).to_dict("records")
-    return rows
+    return [{str(name): value for name, value in row.items()} for row in frame.astype(times).to_dict("records")]
 
 
 def print_notes(notes: list[str]) -> None:

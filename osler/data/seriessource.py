@@ -93,7 +93,7 @@ def _framed(source: Any) -> pd.DataFrame:
 
     frame: pd.DataFrame = source if hasattr(source, "columns") else source.to_frame(source.name or "value")
     if isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex):
-        return frame.rename_axis(frame.index.name or "time").reset_index()
+        return frame.rename_axis(index=str(frame.index.name or "time")).reset_index()
     return frame
 
 
