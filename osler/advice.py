@@ -201,8 +201,6 @@ def _label_smoothing(recipe: Recipe, facts: Facts) -> tuple[float, str]:
     cross_entropy = recipe.loss is not None and recipe.loss.name.endswith("cross_entropy")
     if facts.kind == "images" and facts.task.kind == "multiclass" and cross_entropy:
         return 0.1, "pictures: a network that is never quite sure generalises better"
-    if _is(recipe, "fcn") and facts.task.kind == "multiclass" and cross_entropy:
-        return 0.1, "few series: a network that is never quite sure generalises better"
     return 0.0, "targets are taken as they are"
 
 

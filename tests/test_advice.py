@@ -114,6 +114,5 @@ def test_series_are_continued_by_lines_each_window_in_units_of_its_own() -> None
 def test_classes_of_series_are_for_convolutions_over_time() -> None:
     recipe, _ = advise(Recipe(), facts("multiclass", kind="arrays", shape=(150, 3), rows=50))
     assert recipe.model.name == "fcn"
-    assert recipe.label_smoothing == 0.1
     recipe, _ = advise(Recipe(), facts("multiclass", kind="arrays", shape=(20,), rows=50))
     assert recipe.model.name == "mlp"
