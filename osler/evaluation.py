@@ -14,6 +14,7 @@ from osler.data.parts import LookedUp, Part
 from osler.data.series import Series, Windows
 from osler.data.seriesencoder import SeriesEncoder
 from osler.data.stream import StreamedBatches
+from osler.data.timeaxis import time_text
 from osler.objectives.backtest import STANDARDISED, Backtest
 from osler.objectives.forecasting import Forecasting
 from osler.objectives.supervised import Supervised
@@ -106,7 +107,7 @@ def _last_forecast(objective: Supervised, part: Part, outputs: torch.Tensor) -> 
 
 
 def _texts(series: Series) -> list[str]:
-    return [str(time)[:19] for time in series.times]
+    return [time_text(time) for time in series.times]
 
 
 def _shown(objective: Supervised, part: Part, place: int, loss: float, told: dict[str, Any]) -> dict[str, Any]:

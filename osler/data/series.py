@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osler.data.parts import Part
-from osler.data.timeaxis import Step
+from osler.data.timeaxis import Step, time_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +67,7 @@ class Windows:
     def part(self) -> Part:
         """As a part of a source; a row is called by the first time that is forecast."""
         firsts = self.starts + self.window
-        names = tuple(str(time)[:19] for time in self.series.times[firsts])
+        names = tuple(time_text(time) for time in self.series.times[firsts])
         return Part(self, self.ahead, names)
 
 

@@ -14,7 +14,7 @@ from osler.data.series import Series
 from osler.data.sources import existing
 from osler.data.tablefiles import read_table
 from osler.data.tablesource import Target, target_names
-from osler.data.timeaxis import on_grid
+from osler.data.timeaxis import on_grid, time_text
 from osler.data.values import as_dates, as_numbers, as_texts, date_format
 from osler.errors import InputError, unknown_name
 
@@ -78,7 +78,7 @@ def open_series(
     grid = np.concatenate([[first_time], step.after(first_time, len(values) - 1)]).astype(times.dtype)
     values, begun = _filled(values, chosen, notes)
     series = Series(tuple(chosen), values, grid[begun:], step, targets, column)
-    span = f"{str(series.times[0])[:16]} to {str(series.times[-1])[:16]}".replace("T00:00", "").replace("T", " ")
+    span = f"{time_text(series.times[0])} to {time_text(series.times[-1])}"
     notes.append(
         f"{len(series)} times, {series.step}, from {span}" if column else f"{len(series)} rows, in their order"
     )

@@ -162,7 +162,7 @@ def on_grid(times: NDArray[Any], what: str, notes: list[str]) -> tuple[Step, NDA
     last = np.append(np.diff(nearest) != 0, True)
     if repeated := int((~last).sum()):
         notes.append(
-            f"{what}: {repeated} times come again, first {_day(ordered[~last][0])}: the last row of each is taken"
+            f"{what}: {repeated} times come again, first {time_text(ordered[~last][0])}: the last row of each is taken"
         )
     places = nearest[last]
     total = int(places[-1]) + 1
@@ -170,14 +170,16 @@ def on_grid(times: NDArray[Any], what: str, notes: list[str]) -> tuple[Step, NDA
         if missing > total / 2:
             raise InputError(f"{what}: of {total} times that are {step}, {missing} are missing: too many to fill in")
         before = int(np.flatnonzero(np.diff(places) > 1)[0])
-        after = _day(ordered[last][before])
+        after = time_text(ordered[last][before])
         notes.append(f"{what}: {missing} of {total} times are missing, first after {after}")
     return step, order[last], places
 
 
-def _day(time: Any) -> str:
-    text = str(time)[:16] if isinstance(time, np.datetime64) else f"{time:g}"
-    return text.removesuffix("T00:00").replace("T", " ")
+def time_text(time: Any) -> str:
+    """A time in words: a day alone where it is midnight, without seconds where they are 0."""
+    if not isinstance(time, np.datetime64):
+        return f"{time:g}"
+    return str(time)[:19].removesuffix("T00:00:00").removesuffix(":00").replace("T", " ")
 
 
 def _months(times: NDArray[Any]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ def test_windows_and_what_comes_after_them():
     assert windows.ahead[:, :, 0].tolist() == [[10, 12], [12, 14], [14, 16], [16, 18]]
     assert windows[np.array([3, 0])].ahead[:, :, 0].tolist() == [[16, 18], [10, 12]]
     part = windows.part()
-    assert part.rows == ("5.0", "6.0", "7.0", "8.0")  # the first time that is forecast
+    assert part.rows == ("5", "6", "7", "8")  # the first time that is forecast
     assert part.take(np.array([1])).targets[0, :, 0].tolist() == [12, 14]
 
 

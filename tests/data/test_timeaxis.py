@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osler.data.timeaxis import Step, on_grid
+from osler.data.timeaxis import Step, on_grid, time_text
 from osler.errors import InputError
 
 
@@ -118,3 +118,9 @@ def test_clocks_that_jitter_are_taken_to_their_step_and_told():
 def test_what_is_no_series_is_refused(times, said):
     with pytest.raises(InputError, match=said):
         on_grid(times, "'t'", [])
+
+
+def test_times_in_words():
+    said = [time_text(np.datetime64(text, "ns")) for text in ("2024-01-01", "2024-01-01T05:00", "2024-01-01T05:00:09")]
+    assert said == ["2024-01-01", "2024-01-01 05:00", "2024-01-01 05:00:09"]
+    assert time_text(7.0) == "7"
