@@ -25,6 +25,12 @@ RATES = {
     "fcn": (3e-3, 1e-2),
     "dlinear": (3e-3, 1e-2),
     "nlinear": (3e-3, 1e-2),
+    "bag_of_embeddings": (3e-3, 0.01),
+    "elman": (1e-3, 0.01),
+    "gru": (2e-3, 0.01),
+    "lstm": (2e-3, 0.01),
+    "textcnn": (1e-3, 0.01),
+    "transformer": (5e-4, 0.01),
 }
 RECURRENT = ("elman", "lstm", "gru")
 MANY_PICTURES = 20_000  # enough for a single pass to teach much
@@ -32,6 +38,7 @@ STEPS = 3000  # a small network has about settled after so many
 MANY_MASKS = 500  # pictures with masks, enough for a wider network
 SEGMENTATION_STEPS = 1000
 FORECAST_STEPS = 1000
+TEXT_STEPS = 500  # a bag of words learns fast, and then by heart
 HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
 # Shown where asked for.
@@ -43,10 +50,11 @@ class Facts:
     """What advice is given on: what was found in the data, and whether the user brought a network."""
 
     task: Task
-    kind: str  # of the source: table, images, arrays, series
+    kind: str  # of the source: table, images, arrays, text, series
     rows: int  # to train on
     shape: tuple[int, ...]  # of one encoded sample
     outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
+    tokens: str = ""  # text: words, characters or bpe
     own_model: bool = False
     weights_of: Mapping[str, Any] = field(default_factory=dict)  # the network whose weights are given, if one of ours
     pixels: str = "data"  # how that was shown its pictures
@@ -84,6 +92,9 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     many_pictures = facts.kind == "images" and facts.rows >= MANY_PICTURES
     hurried = recipe.goal is not None and many_pictures and recipe.model is None and not facts.own_model
     choices.append(Choice("task", facts.task.kind, facts.task.why))
+    if facts.kind == "text":
+        choose("tokens", lambda: _tokens(facts))
+        choose("length", lambda: (facts.shape[0], "tokens kept of a text: all of them, but of outliers"))
     if facts.own_model:
         choices.append(Choice("model", "your own network", "given"))
     else:
@@ -91,7 +102,8 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
         choose("initialization", lambda: _initialization(recipe))
         if facts.kind == "series":
             choose("instance", lambda: ("revin", "each window by its own mean and deviation: levels and swings drift"))
-    choose("scale", lambda: _scale(facts))
+    if facts.kind != "text" or facts.task.kind == "regression":
+        choose("scale", lambda: _scale(facts))
     if facts.kind == "images" and recipe.scale:
         choose("pixels", lambda: _pixels(facts))
     choose("loss", lambda: _loss(recipe, facts))
@@ -116,6 +128,17 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     return recipe, choices
 
 
+def _tokens(facts: Facts) -> tuple[Named, str]:
+    why = "texts of one or two words" if facts.tokens == "characters" else "the units of meaning"
+    return Named(name=facts.tokens), why
+
+
+def _clip_norm(recipe: Recipe) -> tuple[float, str]:
+    if _is(recipe, *RECURRENT):
+        return 1.0, "recurrence: gradients that grow from step to step are cut"
+    return 0.0, "no recurrence: gradients stay in bounds"
+
+
 def _pixels(facts: Facts) -> tuple[str, str]:
     if facts.pixels == "data":
         return "data", "channels to mean 0 and deviation 1 in the training part"
@@ -136,6 +159,8 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
         average = min(facts.season, facts.shape[0] - 1) // 2 * 2 + 1  # a season, and odd
         why = "trend and the rest continued by a linear layer each, which larger networks seldom beat"
         return Named.model_validate({"name": "dlinear", "window": max(average, 3)}), why
+    if facts.kind == "text":
+        return _text_model(facts)
     if facts.kind == "images" and min(facts.shape[1:]) >= 8:
         if hurried:
             small = {"name": "convnet", "width": 16, "depth": 1, "average": False}
@@ -156,6 +181,14 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
     return Named.model_validate({"name": "mlp", "activation": "relu", "hidden": hidden, "dropout": dropout}), why
 
 
+def _text_model(facts: Facts) -> tuple[Named, str]:
+    if facts.tokens == "words":
+        name, why = "bag_of_embeddings", "words: which ones there are says most; dropout against learning by heart"
+    else:
+        name, why = "gru", f"{'pieces of words' if facts.tokens == 'bpe' else 'characters'}: their order says most"
+    return Named.model_validate({"name": name, "dropout": 0.5 if name != "gru" else 0.3}), why
+
+
 def _initialization(recipe: Recipe) -> tuple[Named, str]:
     if _is(recipe, "linear"):
         return Named(name="zeros"), "one layer has no symmetry to break"
@@ -171,6 +204,8 @@ def _scale(facts: Facts) -> tuple[bool, str]:
         return True, "columns to mean 0 and deviation 1, learned from the part before validation"
     if facts.kind == "table":
         return True, "numbers to mean 0 and deviation 1, learned on the training rows"
+    if facts.kind == "text":
+        return True, "targets to mean 0 and deviation 1, learned on the training rows"
     return True, f"{'channels' if facts.kind == 'images' else 'features'} to mean 0 and deviation 1"
 
 
@@ -201,6 +236,8 @@ def _label_smoothing(recipe: Recipe, facts: Facts) -> tuple[float, str]:
     cross_entropy = recipe.loss is not None and recipe.loss.name.endswith("cross_entropy")
     if facts.kind == "images" and facts.task.kind == "multiclass" and cross_entropy:
         return 0.1, "pictures: a network that is never quite sure generalises better"
+    if facts.kind == "text" and facts.task.kind in ("binary", "multiclass") and cross_entropy:
+        return 0.1, "text: a network that is never quite sure generalises better"
     return 0.0, "targets are taken as they are"
 
 
@@ -243,6 +280,9 @@ def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if facts.task.kind == "forecasting":
         epochs = min(max(FORECAST_STEPS * size // facts.rows, 6), 200)
         return epochs, f"about {epochs * math.ceil(facts.rows / size)} steps in all, over windows that overlap"
+    if facts.kind == "text":
+        epochs = min(max(TEXT_STEPS * size // facts.rows, 5), 30)
+        return epochs, "few passes: words are soon known by heart"
     epochs = min(max(STEPS * size // facts.rows, 15), 200)
     return epochs, f"about {epochs * math.ceil(facts.rows / size)} steps in all"
 
@@ -258,12 +298,6 @@ def _optimizer(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]
     if _is(recipe, "mlp") and facts.rows < 2000:
         decay, why = 0.2, "Adam is a safe default; strong weight decay, for there are few rows"
     return Named.model_validate({"name": "adamw", "lr": lr, "weight_decay": decay}), why
-
-
-def _clip_norm(recipe: Recipe) -> tuple[float, str]:
-    if _is(recipe, *RECURRENT):
-        return 1.0, "recurrence: gradients may explode"
-    return 0.0, "no recurrence: gradients stay in bounds"
 
 
 def _schedule(recipe: Recipe) -> tuple[Named, str]:
@@ -297,6 +331,8 @@ def _patience(recipe: Recipe) -> tuple[int, str]:
 
 
 def _threads(recipe: Recipe, facts: Facts) -> tuple[int, str]:
+    if facts.kind == "text" and not _is(recipe, "bag_of_embeddings", *RECURRENT):
+        return facts.cores, "all cores"
     small = facts.kind != "images" or min(facts.shape[1:]) < 16
     if small and facts.parameters < 100_000:
         return 1, "a small network is fastest on one core"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from fnmatch import fnmatchcase
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from osler.data.pixels import scaler_of
 from osler.data.preprocess import Preprocess
 from osler.data.rowfiles import StreamedDataset
 from osler.data.stream import StreamedBatches, open_batches
+from osler.data.textencoder import filled
 from osler.errors import InputError, unknown_name
 from osler.folder import CHECKPOINTS
 from osler.metrics import METRICS
@@ -111,10 +113,13 @@ def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:
     """The network of the recipe for these inputs and this task."""
     assert recipe.model is not None
     task = preprocess.targets.task
+    options = recipe.model.options
+    if preprocess.vocabulary is not None:
+        options |= _of_texts(recipe.model, preprocess.vocabulary)
     if task.kind == "forecasting":
         model = _forecaster(recipe, preprocess.shape, task)
     else:
-        model = MODELS.create(recipe.model.name, inputs=preprocess.shape, outputs=task.outputs, **recipe.model.options)
+        model = MODELS.create(recipe.model.name, inputs=preprocess.shape, outputs=task.outputs, **options)
     if recipe.initialization is not None and recipe.initialization.name != "default":
         initialize(model, recipe.initialization.name, **recipe.initialization.options)
     return model
@@ -133,6 +138,16 @@ def _forecaster(recipe: Recipe, shape: tuple[int, ...], task: Task) -> nn.Module
     if recipe.instance in (None, "none") and not alone:
         return core
     return Forecaster(core, series, instance=recipe.instance or "none", alone=alone)
+
+
+def _of_texts(model: Named, vocabulary: int) -> dict[str, int]:
+    """What a network for texts is told of them. Raises InputError for a network that takes no tokens."""
+    takers = [name for name in MODELS if "vocabulary" in signature(MODELS[name]).parameters]
+    if model.name not in takers:
+        raise InputError(f"{model.name} takes numbers, but the inputs are texts; these take them: {', '.join(takers)}")
+    if "vocabulary" in model.options:
+        raise InputError("model.vocabulary follows from the texts: leave it out, or say tokens.size")
+    return {"vocabulary": vocabulary}
 
 
 def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
@@ -352,10 +367,14 @@ def learning_batches(
     mix: Mix | MovingMasks = Mix(augment.mixing, task.outputs if task.kind == "multiclass" else None)
     if task.kind == "segmentation":
         augment, mix = Compose(()), MovingMasks(augment)  # the masks go where their pictures go
+    lengths = {}
+    if preprocess.vocabulary is not None and isinstance(data, Dataset):
+        lengths["lengths"] = filled(data.inputs)
     return open_batches(
         data,
         min(size, len(data)),
         shuffle=True,
+        **lengths,
         seed=recipe.seed,
         transform=preprocess.transform(),
         augment=augment if augment.parts else None,

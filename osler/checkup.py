@@ -94,5 +94,7 @@ def some(data: Prepared, name: str) -> tuple[Tensor, Tensor | None]:
     most = max(FEWEST, NUMBERS // each)
     if len(part) > most:
         part = part[torch.randperm(len(part), generator=torch.Generator().manual_seed(0))[:most]]
+    if data.preprocess.vocabulary is not None:
+        return part.inputs.long(), part.targets  # of one length in all parts, so that their rows can be compared
     [batch] = Batches(part, len(part), transform=data.preprocess.transform())
     return batch.inputs, batch.targets

@@ -22,6 +22,7 @@ from osler.training.looking import looking
 from osler.training.meter import Meter
 
 WORST = 12
+CHARACTERS = 500  # shown of a text
 ONE_OF_CLASSES = ("binary", "multiclass", "segmentation")
 RESIDUALS = 2000  # so many points show in a plot what all of them would
 
@@ -110,6 +111,11 @@ def _texts(series: Series) -> list[str]:
     return [time_text(time) for time in series.times]
 
 
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]} …"
+
+
 def _shown(objective: Supervised, part: Part, place: int, loss: float, told: dict[str, Any]) -> dict[str, Any]:
     """One of the worst predictions, for people."""
     entry: dict[str, Any] = {
@@ -122,7 +128,7 @@ def _shown(objective: Supervised, part: Part, place: int, loss: float, told: dic
         "features": None,
     }
     if hasattr(part.inputs, "columns"):
-        entry["features"] = {str(name): str(part.inputs[name].iloc[place]) for name in part.inputs.columns}
+        entry["features"] = {str(name): _short(part.inputs[name].iloc[place]) for name in part.inputs.columns}
     elif isinstance(part.inputs, torch.Tensor):
         from osler.data.images import to_png_base64
 

@@ -15,6 +15,7 @@ from osler.data.columns import Presence
 from osler.data.preprocess import ImageEncoder
 from osler.data.rows import open_rows
 from osler.data.table import TableEncoder
+from osler.data.textencoder import TextEncoder
 from osler.errors import InputError, unknown_name
 from osler.explain.attribution import explain
 from osler.explain.dependence import Dependence, partial_dependence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from osler.data.parts import Part
 
 FOR_PICTURES = ("saliency", "integrated_gradients", "grad_cam", "occlusion")
+FOR_TEXTS = ("integrated_gradients",)
 FOR_TABLES = ("integrated_gradients", "shapley")
 SHUFFLED, DRAWN = 1000, 300  # rows that importance and dependence are measured on
 REPEATS = 5
@@ -49,6 +51,7 @@ class Sample:
     scores: dict[str, float]  # probabilities by class, or predictions by target
     values: dict[str, Any] = field(default_factory=dict)  # of a table's columns
     picture: np.ndarray[Any, Any] | None = None  # (channels, height, width), uint8
+    pieces: tuple[str, ...] = ()  # of a text
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,17 @@ class Explanation:
         """The name of the explained score."""
         return self.outputs[attribution.target[row]]
 
+    @property
+    def by_name(self) -> bool:
+        """Whether what is explained has names: columns, or the tokens of a text."""
+        return bool(self.columns) or any(sample.pieces for sample in self.samples)
+
     def by_column(self, attribution: Attribution, row: int) -> dict[str, float]:
-        """The values of one row, added up over the numbers that a column became."""
+        """The values of one row, added up over the numbers that a column became; of a text those of its tokens."""
         values = attribution.values[row].double()
+        if pieces := self.samples[row].pieces:
+            counted = enumerate(zip(pieces, values.tolist()[: len(pieces)], strict=True), 1)
+            return {f"{i} {piece}": value for i, (piece, value) in counted}
         return {name: float(values[places].sum()) for name, places in self.columns.items()}
 
     def record(self) -> dict[str, Any]:
@@ -86,7 +97,7 @@ class Explanation:
                     "complete": a.complete,
                     "layer": a.layer or None,
                     "sanity": None if a.sanity is None else asdict(a.sanity),
-                    **({"columns": [self.by_column(a, i) for i in range(len(self.samples))]} if self.columns else {}),
+                    **({"columns": [self.by_column(a, i) for i in range(len(self.samples))]} if self.by_name else {}),
                 }
                 for a in self.attributions
             },
@@ -102,7 +113,7 @@ class Explanation:
             lines += ["", a.method.replace("_", " ") + (f" (layer {a.layer})" if a.layer else "")]
             lines += [f"  {a.sanity.verdict}"] if a.sanity else []
             lines += [f"  {completeness(a)}"] if a.gap is not None else []
-            for i, sample in enumerate(self.samples if self.columns else []):
+            for i, sample in enumerate(self.samples if self.by_name else []):
                 top = sorted(self.by_column(a, i).items(), key=lambda item: -abs(item[1]))[:4]
                 said = ", ".join(f"{name} {number(value)}" for name, value in top)
                 lines.append(f"  {sample.name}, for {self.explained(a, i)}: {said}")
@@ -160,7 +171,8 @@ def explain_run(
             "osler.explain(run, data) in Python gives the values"
         )
     found: list[Attribution] = []
-    for method in methods or (FOR_PICTURES if pictures else FOR_TABLES):
+    texts = isinstance(run.preprocess.inputs, TextEncoder)
+    for method in methods or (FOR_PICTURES if pictures else FOR_TEXTS if texts else FOR_TABLES):
         try:
             found.append(explain(run, inputs, method, target, sanity=sanity))
         except InputError as error:
@@ -180,7 +192,7 @@ def explain_run(
 
 def _columns(run: Run) -> dict[str, list[int]]:
     """The columns of the user's table, with the places of the numbers that they became."""
-    if isinstance(run.preprocess.inputs, ImageEncoder):
+    if isinstance(run.preprocess.inputs, ImageEncoder | TextEncoder):
         return {}
     if not isinstance(run.preprocess.inputs, TableEncoder):
         return {f"input {i + 1}": [i] for i in range(run.preprocess.shape[-1])}
@@ -210,7 +222,9 @@ def _samples(run: Run, part: Part, count: int) -> list[Sample]:
         else:
             values = {f"input {j + 1}": float(value) for j, value in enumerate(part.inputs[i])}
         shown = {c.removeprefix("p(").removesuffix(")") if c.startswith("p(") else c: float(row[c]) for c in scores}
-        samples.append(Sample(name, row.get("prediction", ""), shown, values, picture))
+        encoder = run.preprocess.inputs
+        pieces = tuple(encoder.pieces(encoder.text(part.inputs, i))) if isinstance(encoder, TextEncoder) else ()
+        samples.append(Sample(name, row.get("prediction", ""), shown, values, picture, pieces))
     return samples
 
 

@@ -32,7 +32,7 @@ CAVEATS = (
 def page(explanation: Explanation) -> str:
     """The page as text."""
     sections = {
-        "Predictions explained": _pictures(explanation) if not explanation.columns else _rows(explanation),
+        "Predictions explained": _explained(explanation),
         "Can the maps be trusted": _sanity(explanation.attributions),
         "Permutation importance": _importance(explanation),
         "Partial dependence": _dependence(explanation),
@@ -45,6 +45,34 @@ def page(explanation: Explanation) -> str:
         {title: body for title, body in sections.items() if body},
         "Made by Osler. This file holds everything it shows.",
     )
+
+
+def _explained(explanation: Explanation) -> str:
+    if explanation.columns:
+        return _rows(explanation)
+    return _texts(explanation) if explanation.by_name else _pictures(explanation)
+
+
+def _texts(explanation: Explanation) -> str:
+    """Each text with its tokens coloured by what they counted."""
+    blocks = []
+    for i, sample in enumerate(explanation.samples):
+        figures = []
+        for a in explanation.attributions:
+            values = list(explanation.by_column(a, i).values())
+            largest = max(map(abs, values), default=0) or 1
+            marked = " ".join(_marked(p, v, abs(v) / largest) for p, v in zip(sample.pieces, values, strict=True))
+            caption = f"{escaped(a.method.replace('_', ' '))} <span>for {escaped(explanation.explained(a, i))}</span>"
+            figures.append(f"<figure><figcaption>{caption}</figcaption><p>{marked}</p></figure>")
+        blocks.append(f"{_predicted(sample)}{''.join(figures)}")
+    note = "Orange speaks for the explained score, blue against it; the stronger the colour, the more it counts."
+    return f'<p class="note">{note}</p>{"".join(blocks)}{_methods(explanation.attributions)}'
+
+
+def _marked(piece: str, value: float, strength: float) -> str:
+    red, green, blue = FOR if value > 0 else AGAINST
+    colour = f"rgba({red},{green},{blue},{0.8 * strength:.2f})"
+    return f'<span title="{number(value)}" style="background:{colour}">{escaped(piece)}</span>'
 
 
 def _pictures(explanation: Explanation) -> str:

@@ -43,6 +43,7 @@ from osler.data.rowfiles import StreamedDataset
 from osler.data.seriesencoder import SeriesEncoder
 from osler.data.seriessource import open_series
 from osler.data.sources import open_source
+from osler.data.textencoder import TextEncoder
 from osler.errors import InputError
 from osler.evaluation import judge
 from osler.folder import CHECKPOINTS, MARK, SERIES, free_name, new_folder, read_json, write_json, write_text
@@ -243,9 +244,10 @@ def _train(
     notes = list(found.notes)
     scale = own is None if recipe.scale is None else recipe.scale
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
+    texts = {"tokens": recipe.tokens and recipe.tokens.model_dump(), "length": recipe.length}
     ahead = {"horizon": recipe.horizon, "window": recipe.window, "given": recipe.parts}
     how: dict[str, Any] = {"task": recipe.task, "scale": scale, "seed": recipe.seed, "cache": cache}
-    data = prepare(found, notes, **how, **columns, **ahead)  # type: ignore[arg-type]
+    data = prepare(found, notes, **how, **columns, **texts, **ahead)  # type: ignore[arg-type]
     if recipe.augment and found.kind != "images":
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
@@ -468,6 +470,7 @@ def _facts(data: Prepared, own: nn.Module | None, weights: Weights | None) -> Fa
         rows=len(data.parts["train"]),
         shape=data.preprocess.shape,
         outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
+        tokens=inputs.tokenizer.kind if isinstance(inputs := data.preprocess.inputs, TextEncoder) else "",
         own_model=own is not None,
         weights_of=architecture_of(weights) if weights is not None and own is None else {},
         pixels="data" if weights is None else weights.pixels,

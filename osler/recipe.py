@@ -98,6 +98,8 @@ class Recipe(BaseModel):
     weight: str | None = Field(None, description="column: how much each row counts")
     drop: Names = Field([], description="columns to leave out")
     image_size: PositiveInt | None = Field(None, description="side to which the pictures of a folder are brought")
+    tokens: Named | None = Field(None, description="what texts are cut into: words, characters or bpe")
+    length: PositiveInt | None = Field(None, description="tokens kept of a text")
     scale: bool | None = Field(None, description="standardise inputs and regression targets")
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights, order of batches and dropout")
 

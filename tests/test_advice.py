@@ -116,3 +116,18 @@ def test_classes_of_series_are_for_convolutions_over_time() -> None:
     assert recipe.model.name == "fcn"
     recipe, _ = advise(Recipe(), facts("multiclass", kind="arrays", shape=(20,), rows=50))
     assert recipe.model.name == "mlp"
+
+
+def test_words_are_counted_and_other_tokens_read_in_order() -> None:
+    recipe, choices = advise(Recipe(), facts(kind="text", tokens="words", rows=7000, shape=(54,)))
+    assert recipe.model is not None
+    assert recipe.model.name == "bag_of_embeddings"
+    assert (recipe.label_smoothing, recipe.clip_norm, recipe.epochs, recipe.length) == (0.1, 0, 5, 54)
+    assert recipe.scale is None  # token ids have no scale
+    assert {"tokens", "length"} <= {choice.what for choice in choices}
+    recipe, _ = advise(Recipe(), facts("regression", kind="text", tokens="characters", shape=(54,)))
+    assert recipe.model is not None
+    assert (recipe.model.name, recipe.clip_norm, recipe.scale) == ("gru", 1, True)
+    assert recipe.label_smoothing is None
+    recipe, _ = advise(Recipe.build({"tokens.size": 500}), facts(kind="text", tokens="words", shape=(9,)))
+    assert str(recipe.tokens) == "words(size=500)"

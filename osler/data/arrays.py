@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osler.data.frames import as_array, target_frame, tidy
+from osler.data.frames import as_array, target_frame, text_frame, tidy
 from osler.data.memory import check_fits
 from osler.data.parts import Part, Source
 from osler.data.tablesource import Target, table_source, target_names
@@ -21,7 +22,10 @@ def pair_source(inputs: Any, targets: Any, target: Target) -> Source:
     """The source of one part "all". `target` names targets that have no name of their own."""
     if targets is None:
         raise InputError("a pair is (inputs, targets), but its targets are None")
+    texts = is_texts(inputs)
     part = pair_part(inputs, targets, target_names(target) or ("target",))
+    if texts:
+        return Source("text", "texts", {"all": part}, [])
     if not hasattr(part.inputs, "columns"):
         return Source("arrays" if isinstance(part.inputs, np.ndarray) else "images", "arrays", {"all": part}, [])
     both = [name for name in part.targets.columns if name in part.inputs.columns]
@@ -38,6 +42,8 @@ def pair_part(inputs: Any, targets: Any, names: tuple[str, ...], pictures: bool 
     values: Any
     if hasattr(inputs, "columns"):
         values = tidy(inputs, "the inputs")
+    elif is_texts(inputs):
+        values = text_frame([str(text) for text in inputs])
     else:
         array = input_array(inputs)
         values = as_pictures(array) if pictures else array
@@ -45,6 +51,18 @@ def pair_part(inputs: Any, targets: Any, names: tuple[str, ...], pictures: bool 
     if known is not None and len(values) != len(known):
         raise InputError(f"inputs have {len(values)} rows, targets {len(known)}: they need the same number")
     return Part(values, known)
+
+
+def is_texts(values: Any) -> bool:
+    """Whether these are texts, one a sample: a list, an array or a column of nothing but str."""
+    if not isinstance(values, Sequence | np.ndarray) and not hasattr(values, "dtype"):
+        return False
+    return bool(
+        not isinstance(values, str | bytes)
+        and getattr(values, "ndim", 1) == 1
+        and len(values)
+        and all(isinstance(value, str) for value in values)
+    )
 
 
 def input_array(values: Any) -> np.ndarray[Any, Any]:

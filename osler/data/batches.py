@@ -13,6 +13,7 @@ from torch import Tensor
 from osler.errors import InputError
 from osler.records import Batch
 
+CHUNK = 32  # batches whose rows are sorted by length
 # (inputs, generator) → inputs: on whole batches, with its own random numbers for every sample.
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 # (inputs, targets, generator) → both, mixed among the samples of a batch.
@@ -57,6 +58,7 @@ class Batches:
     whole batch on the device, so that pictures stay uint8 in memory until they are used. The order depends on nothing
     but `seed` and the number of epochs drawn: augmentation has random numbers of its own. Data that fits into half of a
     GPU's free memory is kept there.
+    `lengths` (N,): of sequences; shuffled batches then hold rows of similar lengths, which leaves little padding.
     A last batch of a single sample joins the one before it (batch normalisation cannot learn from one sample).
 
     `rank`, `processes`: of each batch, this process of so many gets its part; together they get every sample once.
@@ -77,6 +79,7 @@ class Batches:
         transform: Callable[[Tensor], Tensor] | None = None,
         augment: Augmentation | None = None,
         mix: Mixing | None = None,
+        lengths: Tensor | None = None,
         device: torch.device | str = "cpu",
         rank: int = 0,
         processes: int = 1,
@@ -90,6 +93,7 @@ class Batches:
         self.transform = transform
         self.augment = augment
         self.mix = mix
+        self.lengths = lengths
         self.rank = rank
         self.processes = processes
         self.order = torch.Generator().manual_seed(seed)
@@ -110,6 +114,8 @@ class Batches:
         self.skip = 0
         self.before = self.order.get_state()
         order = torch.randperm(len(self.data), generator=self.order) if self.shuffle else None
+        if order is not None and self.lengths is not None:
+            order = by_length(order, self.lengths, self.batch_size, self.order)
         if order is not None:
             order = order.to(self.data.inputs.device)
         for number, (first, last) in enumerate(self.bounds):
@@ -153,6 +159,19 @@ class Batches:
             self.chance.set_state(state["chance"])
         self.least = max(state["least"], self.least)
         self.bounds = batch_bounds(len(self.data), self.batch_size, self.processes, self.least)
+
+
+def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
+    """The shuffled rows, those of similar lengths together: sorted among those of 32 batches, which are shuffled again.
+
+    What is left for a last, smaller batch stays as it was drawn.
+    """
+    whole = len(order) // batch_size * batch_size
+    chunks = torch.split(order[:whole], CHUNK * batch_size)
+    near = torch.cat([rows[lengths[rows].argsort(stable=True)] for rows in chunks] + [order[:0]])
+    batches = near.view(-1, batch_size)
+    batches = batches[torch.randperm(len(batches), generator=generator)]
+    return torch.cat([batches.flatten(), order[whole:]])
 
 
 def of_epoch(augment: Any, epoch: int) -> Any:

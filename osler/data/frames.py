@@ -34,6 +34,13 @@ def tidy(frame: Any, where: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)), copy=False)
 
 
+def text_frame(texts: Sequence[str]) -> pd.DataFrame:
+    """Texts as a table of one column, "text"."""
+    import pandas as pd
+
+    return pd.DataFrame({"text": pd.Series(list(texts), dtype=object)})
+
+
 def refuse_repeated(names: Sequence[str], where: str) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:

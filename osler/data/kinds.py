@@ -19,6 +19,7 @@ MANY_VALUES = 20  # up to here a text column is always a category if any value i
 REPETITION = 0.3  # … beyond it when its distinct values are at most this share of its rows
 SLIPS = 0.05  # up to this share of other things among them, numbers are numbers
 TEXT_WORDS = 6  # more words on average, hardly ever repeated: prose
+TITLE_WORDS = 2  # from so many on a column that stands alone is text
 EXACT = 2**53  # whole numbers beyond it measure nothing
 
 
@@ -94,6 +95,24 @@ def refuse_cells_of_many(series: pd.Series[Any]) -> None:
     refuse_collections(series.dropna(), f"column {name!r}", f"leave it out with --drop {name!r}")
 
 
+def reads_as_text(series: pd.Series[Any], asked: bool) -> bool:
+    """Whether a table's only column is to be read as text: words, hardly ever repeated; any words where `asked`."""
+    refuse_cells_of_many(series)
+    column = Seen(series)
+    if column.numeric or not column.distinct:
+        return False
+    if asked:
+        return True
+    if column.date_format is not None or (not column.declared and column.slips <= SLIPS):
+        return False
+    return not _repeated(column) and column.words >= TITLE_WORDS
+
+
+def _repeated(column: Evidence) -> bool:
+    few = column.distinct <= MANY_VALUES and column.distinct < column.known
+    return few or column.distinct <= REPETITION * column.known
+
+
 def choose(column: Evidence, notes: list[str]) -> Column | None:
     """What `fit_column` gives, from the evidence."""
     name = column.name
@@ -111,13 +130,13 @@ def choose(column: Evidence, notes: list[str]) -> Column | None:
     # A few values may be written as numbers ("1", "2"), and yet the column was declared to hold categories.
     if not column.declared and (column.slips == 0 or (column.slips <= SLIPS and column.distinct > MANY_VALUES)):
         return _number(column, notes)
-    repeated = column.distinct <= MANY_VALUES and column.distinct < column.known
-    if column.distinct <= REPETITION * column.known or repeated:
+    if _repeated(column):
         return column.category()
     if column.words > TEXT_WORDS:
         raise InputError(
             f"column {name!r} holds free text ({column.words:.0f} words a row on average): a network for tables reads "
-            f"numbers, categories and dates; leave it out with --drop {name!r}"
+            f"numbers, categories and dates; leave it out with --drop {name!r}, or the others: a text alone is read as "
+            "text"
         )
     different = f"{column.distinct} different values in {column.known} training rows"
     if column.known < column.rows:

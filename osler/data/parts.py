@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from osler.records import Task
 
-SourceKind = Literal["table", "images", "arrays", "series"]
+SourceKind = Literal["table", "images", "arrays", "text", "series"]
 
 
 class LookedUp(Protocol):
@@ -29,8 +29,8 @@ class LookedUp(Protocol):
 class Part:
     """Some rows of a source, as they were read.
 
-    `inputs`: a DataFrame (table), a uint8 tensor (N, channels, height, width) (images), an array (arrays), or windows
-    (series).
+    `inputs`: a DataFrame (table; of one column: text), a uint8 tensor (N, channels, height, width) (images), an array
+    (arrays), or windows (series).
     `targets`: a DataFrame of target columns, or an array with one class name or number per sample; for pictures with
     masks a uint8 tensor (N, height, width), of a series an array (N, horizon, targets); None if unknown.
     `rows`: what each row is called in messages (file name, line number); empty where its index is name enough.

@@ -11,6 +11,7 @@ import numpy as np
 
 from osler.data.batches import Dataset
 from osler.data.holdout import class_indices, hold_out
+from osler.data.kinds import reads_as_text
 from osler.data.parts import LookedUp, Part, Source
 from osler.data.prepareseries import prepare_series
 from osler.data.preprocess import ImageEncoder, Preprocess
@@ -101,6 +102,8 @@ def prepare(
     drop: Sequence[str] = (),
     scale: bool = True,
     seed: int = 0,
+    tokens: Mapping[str, Any] | None = None,
+    length: int | None = None,
     cache: Path | None = None,
     horizon: int | None = None,
     window: int | None = None,
@@ -110,6 +113,7 @@ def prepare(
 
     `group`, `time`, `weight` name columns of a table: rows of one group stay on one side; later rows are held out;
     how much each row counts. `drop` names columns to leave out. What was decided goes to `notes` as sentences.
+    `tokens`, `length`: into what texts are cut, and how much of them is kept (`TextEncoder.fit`).
     `cache`: in which folder a source too large for the memory is encoded (default: that of temporary files); the result
     removes what it put there when it goes, or is closed. Raises InputError if the disk has no room for it.
     `horizon`, `window`, `given`: of a series, as `prepare_series` takes them.
@@ -120,10 +124,15 @@ def prepare(
                 raise InputError(
                     f"{option} is for rows that know nothing of each other, not for a series: leave it out"
                 )
+        if tokens is not None or length is not None:
+            raise InputError("tokens and length are of texts, but a series holds numbers: leave them out")
         series = source.parts["all"].inputs
         forecasting = prepare_series(series, notes, horizon=horizon, window=window, given=given, scale=scale)
         return Prepared(forecasting[0].targets.task, *forecasting)
+    asked = tokens is not None or length is not None
     if not isinstance(source, Source):
+        if asked:
+            raise InputError(f"{source.where} does not fit into memory, and texts are read only where they do")
         return _on_disk(source, notes, Options(task, group, time, weight, tuple(drop), scale, seed), cache)
     main = "all" if "all" in source.parts else "train"
     parts = {}
@@ -142,7 +151,15 @@ def prepare(
         indices = class_indices(raw["train"], the_task)
         check_classes(np.bincount(indices, minlength=len(the_task.classes)), the_task, notes)
     targets = TargetEncoder.fit(the_task, raw["train"].targets, scale)
-    preprocess = Preprocess.fit(source.kind, raw["train"], targets, scale, notes)
+    kind = source.kind
+    if kind == "table" and raw["train"].inputs.shape[1] == 1 and reads_as_text(raw["train"].inputs.iloc[:, 0], asked):
+        kind = "text"
+    if asked and kind != "text":
+        raise InputError(
+            f"tokens and length are for texts, but {source.where} is a source of kind {kind!r}; of a table the only "
+            "column beside the target is read as text (leave others out with --drop)"
+        )
+    preprocess = Preprocess.fit(kind, raw["train"], targets, scale, notes, tokens=tokens, length=length)
     # Values that are new in the held-out parts say nothing about the user's data: they were split off by us.
     encoded = {name: preprocess.encode(part, notes if name in parts else None) for name, part in raw.items()}
     return Prepared(the_task, preprocess, raw, encoded)

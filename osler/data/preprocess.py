@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from osler.data.scaling import Standardizer
 from osler.data.seriesencoder import SeriesEncoder
 from osler.data.table import TableEncoder
 from osler.data.targets import TargetEncoder
+from osler.data.textencoder import TextEncoder
 from osler.errors import InputError
 
 if TYPE_CHECKING:
@@ -135,11 +136,12 @@ def _refuse_gaps(values: NDArray[Any]) -> None:
         )
 
 
-InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder | SeriesEncoder
+InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder | TextEncoder | SeriesEncoder
 ENCODERS: dict[str, type[InputEncoder]] = {
     "table": TableEncoder,
     "images": ImageEncoder,
     "arrays": ArrayEncoder,
+    "text": TextEncoder,
     "series": SeriesEncoder,
 }
 
@@ -153,9 +155,22 @@ class Preprocess:
     targets: TargetEncoder
 
     @classmethod
-    def fit(cls, kind: SourceKind, train: Part, targets: TargetEncoder, scale: bool, notes: list[str]) -> Preprocess:
+    def fit(
+        cls,
+        kind: SourceKind,
+        train: Part,
+        targets: TargetEncoder,
+        scale: bool,
+        notes: list[str],
+        *,
+        tokens: Mapping[str, Any] | None = None,
+        length: int | None = None,
+    ) -> Preprocess:
+        """Learns from the training part; `tokens` and `length` are for texts (`TextEncoder.fit`)."""
         if kind == "table":
             return cls(kind, TableEncoder.fit(train.inputs, notes), targets)
+        if kind == "text":
+            return cls(kind, TextEncoder.fit(train.inputs, tokens, length, notes), targets)
         encoder = ImageEncoder if kind == "images" else ArrayEncoder
         return cls(kind, encoder.fit(train.inputs, scale), targets)
 
@@ -176,8 +191,13 @@ class Preprocess:
         return (len(self.inputs.features),) if isinstance(self.inputs, TableEncoder) else tuple(self.inputs.shape)
 
     def describe(self, part: Part) -> list[dict[str, Any]]:
-        """One record per column of a table, for people."""
-        return self.inputs.describe(part.inputs) if isinstance(self.inputs, TableEncoder) else []
+        """One record per column of a table or of texts, for people."""
+        return self.inputs.describe(part.inputs) if isinstance(self.inputs, TableEncoder | TextEncoder) else []
+
+    @property
+    def vocabulary(self) -> int | None:
+        """How many tokens there are, padding included; None of what is no text."""
+        return len(self.inputs.tokenizer) if isinstance(self.inputs, TextEncoder) else None
 
     def transform(self) -> Callable[[Tensor], Tensor] | None:
         """What a batch still needs when it is used."""

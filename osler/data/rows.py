@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osler.data.arrayfile import read_npz
-from osler.data.arrays import pair_part
-from osler.data.frames import tidy
+from osler.data.arrays import is_texts, pair_part
+from osler.data.frames import text_frame, tidy
 from osler.data.parts import Part, Source
 from osler.data.sources import existing, open_source, packed_pictures
-from osler.data.tablefiles import read_table, table_files
+from osler.data.tablefiles import SUFFIXES, read_table, table_files
 from osler.data.tablesource import read_folder
 from osler.data.tsfiles import is_ts, read_ts_rows
 from osler.errors import InputError
@@ -39,11 +39,13 @@ def _rows(source: object, kind: str, shape: Sequence[int], targets: Sequence[str
     known: Any = None
     if isinstance(source, tuple) and len(source) == 2:
         inputs, known = source
-    if kind == "table":
+    if kind in ("table", "text") and not is_texts(inputs):
         inputs = tidy(inputs, "the data")
         return _table_part(inputs, targets) if known is None else pair_part(inputs, known, tuple(targets))
     if hasattr(inputs, "columns"):
         inputs = inputs.to_numpy()
+    if kind not in ("table", "text") and is_texts(inputs):
+        raise InputError(f"this run was trained on {kind}, but got texts")
     return _pictures_only(pair_part(inputs, known, tuple(targets), pictures=kind == "images"), kind)
 
 
@@ -58,24 +60,46 @@ def _pictures_only(part: Part, kind: str) -> Part:
 
 def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
     path = existing(source)
-    if path is not None and kind == "table" and not path.is_dir():
+    if kind == "text" and (texts := _text_rows(source, path, notes)) is not None:
+        return texts
+    if path is not None and kind in ("table", "text") and not path.is_dir():
         return _table_part(tidy(read_table(path, notes, tuple(targets)), str(path)), targets)
-    if path is not None and path.suffix.lower() == ".npz" and kind != "table":
+    if path is not None and path.suffix.lower() == ".npz" and kind not in ("table", "text"):
         parts = read_npz(path, tuple(targets), notes, pictures=kind == "images")
         return _pictures_only(parts.get("test", next(iter(parts.values()))), kind)
     if path is not None and kind == "arrays" and is_ts(path):
         return read_ts_rows(path, tuple(shape), notes)
     if path is not None and kind == "images":
         return _picture_rows(path, shape, targets, notes)
-    found = open_source(source, list(targets) if kind == "table" and path is not None else None)
+    columns = path is not None and (kind == "table" or (kind == "text" and bool(table_files(path))))
+    found = open_source(source, list(targets) if columns else None)
     if not isinstance(found, Source):
         raise InputError(
             f"{str(source)!r} is larger than half of the memory: give its files one by one, or a part of them"
         )
-    if found.kind != kind:
+    if found.kind != kind and (found.kind, kind) != ("table", "text"):
         raise InputError(f"this run was trained on {kind}, but {str(source)!r} holds a source of kind {found.kind!r}")
     notes.extend(found.notes)
     return found.parts.get("test", next(iter(found.parts.values())))
+
+
+def _text_rows(source: str | Path, path: Path | None, notes: list[str]) -> Part | None:
+    """Lines of a file that is no table, the files of a folder that says no classes, or a text itself; else None."""
+    from osler.data.text import find_texts, read_lines, read_text, text_files
+
+    if path is None:
+        said = str(source).strip()
+        return Part(text_frame([said]), None, ("0",)) if " " in said and not Path(said).suffix[1:].isalpha() else None
+    if path.is_dir():
+        files = [] if table_files(path) or find_texts(path) else text_files(path)
+        texts = [read_text(file, notes).strip() for file in files]
+        return Part(text_frame(texts), None, tuple(file.name for file in files)) if files else None
+    if path.suffix.lower() in SUFFIXES:
+        return None
+    lines = read_lines(path, notes)
+    if path.suffix.lower() in (".txt", ".data") and all("\t" in line for line in lines if line):
+        return None
+    return Part(text_frame(lines), None, tuple(f"line {i}" for i in range(1, len(lines) + 1)))
 
 
 def _table_part(table: pd.DataFrame, targets: Sequence[str]) -> Part:

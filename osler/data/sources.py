@@ -37,10 +37,10 @@ def open_source(
 ) -> Source | LargeTable | LargeImages:
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
-    `source`: the name of an embedded data set; a CSV, TSV or Parquet file (of pictures, if a column names files of
-    them); a NumPy archive (.npz); a .ts file of series with a class each; a folder of tables, of MNIST's or CIFAR's
-    files or with one folder of pictures per class; a DataFrame; or a pair (inputs, targets) of arrays, tensors or
-    DataFrames.
+    `source`: the name of an embedded data set; a CSV, TSV, Parquet or JSON lines file (of pictures, if a column names
+    files of them); a NumPy archive (.npz); a .ts file of series with a class each; a folder of tables, of MNIST's or
+    CIFAR's files, with one folder of pictures or texts per class, or a file of texts per class; a DataFrame; or a pair
+    (inputs, targets) of arrays, tensors, lists of texts or DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures in files are brought.
     `usual_size`: what they are brought to where that is None and their sizes differ.
     `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.
@@ -151,6 +151,7 @@ def _folder(
 ) -> Source | LargeTable | LargeImages:
     from osler.data.images import SIZE, ImageFolder
     from osler.data.masks import find_masks, read_mask_folder
+    from osler.data.text import find_texts, read_text_folder
 
     notes: list[str] = []
     if any(is_ts(path) for path in folder.iterdir()):
@@ -168,4 +169,6 @@ def _folder(
         return read_mask_folder(folder, image_size, limit_bytes=limit_bytes)
     if packed is not None:
         return Source("images", str(folder), packed(folder, notes), notes)
+    if find_texts(folder):
+        return read_text_folder(folder)
     return _pictures(ImageFolder.open(folder, image_size, usual=usual_size or SIZE), limit_bytes, notes)

@@ -1,4 +1,4 @@
-"""Reads tables from files: CSV, TSV and Parquet, as strangers write them; whole, or in chunks that fit into memory."""
+"""Reads tables from files: CSV, TSV, Parquet, JSON lines, as strangers write them; whole, or in chunks that fit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osler.data.jsonlines import JSON_LINES, read_json_lines
 from osler.data.memory import check_fits
 from osler.data.texttable import TextTable, text_table
 from osler.errors import InputError
@@ -16,13 +17,13 @@ from osler.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".parquet", *JSON_LINES)
 TABLE_BYTES = 5  # a table takes up to so many bytes in memory for each byte on disk
 CELL_BYTES = 24  # and for each cell: as read, split, and encoded
 
 
 def read_table(path: Path, notes: list[str], expected: tuple[str, ...] = ()) -> pd.DataFrame:
-    """The table in a CSV, TSV or Parquet file, with one sentence in `notes` for all that was decided on the way.
+    """The table in a CSV, TSV, Parquet or JSON lines file, with one sentence in `notes` for all that was decided.
 
     `expected` are column names asked for elsewhere (the target): a first line that has one is a header.
     Raises InputError for an empty, binary or ragged file and for repeated column names, with file and line.
@@ -30,7 +31,10 @@ def read_table(path: Path, notes: list[str], expected: tuple[str, ...] = ()) -> 
     _check_kind(path)
     check_fits(needed_bytes(path), str(path))
     try:
-        frame = _read_parquet(path) if is_parquet(path) else text_table(path, notes, expected).frame()
+        if is_json_lines(path):
+            frame = read_json_lines(path, notes)
+        else:
+            frame = _read_parquet(path) if is_parquet(path) else text_table(path, notes, expected).frame()
     except OSError as error:
         raise InputError(f"{path}: not readable ({error.strerror or error})") from error
     if not len(frame):
@@ -46,6 +50,10 @@ def table_files(path: Path) -> list[Path]:
 
 def is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
+
+
+def is_json_lines(path: Path) -> bool:
+    return path.suffix.lower() in JSON_LINES
 
 
 def needed_bytes(path: Path) -> int:
@@ -104,6 +112,8 @@ class TableFile:
     def open(cls, path: Path, notes: list[str], expected: tuple[str, ...] = ()) -> TableFile:
         """Looks at the file: Parquet's own description, or all of a text table's rows. Raises what read_table does."""
         _check_kind(path)
+        if is_json_lines(path):
+            raise InputError(f"{path}: larger than half of the memory; JSON lines are read whole: save it as Parquet")
         try:
             if not is_parquet(path):
                 text = text_table(path, notes, expected)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Target = str | int | Sequence[str | int] | None
-VALIDATION_NAMES = {"val", "valid", "validation", "eval"}
+VALIDATION_NAMES = {"val", "valid", "validation", "eval", "dev"}
 # What tables call the column to be predicted, if nobody says it.
 TARGET_NAMES = ("target", "label", "class", "y", "outcome")
 

@@ -35,12 +35,16 @@ class Order:
 
     def _mark(self, x: Tensor) -> Tensor:
         self.direction = self.direction.to(x.device)
-        return x.detach().reshape(len(x), -1).double() @ self.direction
+        x = x.detach().reshape(len(x), -1).double()
+        return x @ self.direction[: x.shape[1]]
 
     def see(self, inputs: Any) -> None:
         """Notes a batch."""
         x = next((t for t in leaves([inputs]) if t.dim() > 1), None)
-        if self.usable and x is not None and x[0].numel() == self.width and len(self.seen) < BATCHES:
+        if not self.usable or x is None or len(self.seen) >= BATCHES:
+            return
+        tokens = x.dim() == 2 and not x.is_floating_point()  # cut where all is padding, which is 0: of the same mark
+        if x[0].numel() == self.width or (tokens and x.shape[1] < self.width):
             self.seen.append(self._mark(x))
 
     def verdict(self) -> tuple[float | None, tuple[int, ...]]:

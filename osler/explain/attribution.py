@@ -13,6 +13,7 @@ from osler.explain.layers import last_maps
 from osler.explain.methods import ADD_UP, METHODS, gap
 from osler.explain.sanity import check
 from osler.explain.specimen import Inputs, Specimen, as_inputs, device_of, like, undisturbed
+from osler.explain.tokens import BehindEmbedding, takes_tokens
 from osler.records import Attribution
 
 CHECKED = 16  # samples that the sanity check looks at
@@ -34,7 +35,8 @@ def explain(
     """How much each input counted for one score of a network, and whether the method can be trusted with it.
 
     `subject`: any module, or a run. `inputs`: for a module what its forward takes, floating-point tensors of shape
-    (N, …), one or a tuple or dict of them; for a run what `predict` takes (a file, a DataFrame …). The network gives
+    (N, …), one or a tuple or dict of them, or tokens (N, L), whole numbers that an embedding turns into vectors: each
+    token's value is the sum over its vector. For a run what `predict` takes (a file, a DataFrame …). The network gives
     scores (N, K) or (N,), usually logits; `target` says which is explained: an index, the name of a class (runs), or
     one of them for each sample; by default each sample's largest. `baseline`: what "nothing" is, a number or a tensor
     that fits the inputs; by default 0, which for runs is the mean of the training data.
@@ -56,6 +58,13 @@ def explain(
     name = METHODS.resolve(method)
     network, given, classes = _opened(subject, inputs)
     with undisturbed(seed):
+        behind = None
+        if takes_tokens(network, given):
+            tokens = given.to(device_of(network)).long()
+            behind = BehindEmbedding(network, tokens)
+            if baseline is not None:
+                raise InputError("the baseline of tokens is a vector of 0 for each: leave it out")
+            network, given, baseline = behind, behind.vectors(tokens), behind.baseline(tokens)
         tensors, keys = as_inputs(given, device_of(network))
         specimen = Specimen(network, keys, two_sided=len(classes) == 2)
         scores = specimen.scores(tensors)
@@ -71,6 +80,8 @@ def explain(
         if name in ADD_UP:
             missing, allowed = gap(specimen, tensors, wanted, start, values)
             complete = bool((missing.abs() <= allowed).all())
+        if behind is not None:
+            values, given, start = (values[0].sum(dim=2),), tokens, (torch.zeros_like(tokens),)
         layer = str(options.get("layer") or last_maps(specimen, tensors)) if name == "grad_cam" else ""
     return Attribution(
         values=like(given, values),
@@ -93,7 +104,8 @@ def _opened(subject: Any, inputs: Any) -> tuple[nn.Module, Any, Sequence[str]]:
     if not all(hasattr(subject, part) for part in ("model", "encode", "objective")):
         raise InputError(f"a module (torch.nn.Module) or a run can be explained, but got {type(subject).__name__}")
     task = subject.objective.task
-    encoded = inputs if isinstance(inputs, Tensor) and inputs.is_floating_point() else subject.encode(inputs)
+    ready = isinstance(inputs, Tensor) and (inputs.is_floating_point() or inputs.dtype == torch.int64)
+    encoded = inputs if ready else subject.encode(inputs)
     return subject.model, encoded, task.classes or task.names
 
 

@@ -11,6 +11,8 @@ from osler.data.batches import Batches, Dataset
 from osler.errors import InputError
 from osler.records import Batch
 
+LENGTHS = torch.arange(1000) % 7
+
 
 def numbered(count: int) -> Dataset:
     rows = torch.arange(float(count))
@@ -21,10 +23,18 @@ def seen(batches: Batches) -> list[list[int]]:
     return [batch.targets.tolist() for batch in batches]
 
 
-@given(count=st.integers(1, 40), size=st.integers(1, 12), seed=st.integers(0, 99), shuffle=st.booleans())
-def test_every_sample_once_an_epoch(count: int, size: int, seed: int, shuffle: bool) -> None:
-    batches = Batches(numbered(count), size, shuffle=shuffle, seed=seed)
-    again = Batches(numbered(count), size, shuffle=shuffle, seed=seed)
+@given(
+    count=st.integers(1, 40),
+    size=st.integers(1, 12),
+    seed=st.integers(0, 99),
+    shuffle=st.booleans(),
+    lengths=st.sampled_from([None, LENGTHS]),
+)
+def test_every_sample_once_an_epoch(
+    count: int, size: int, seed: int, shuffle: bool, lengths: torch.Tensor | None
+) -> None:
+    batches = Batches(numbered(count), size, shuffle=shuffle, seed=seed, lengths=lengths)
+    again = Batches(numbered(count), size, shuffle=shuffle, seed=seed, lengths=lengths)
     for _ in range(2):
         epoch = seen(batches)
         assert sorted(chain(*epoch)) == list(range(count))
@@ -94,6 +104,22 @@ def test_the_data_stay_as_they_are() -> None:
     assert not data.inputs.any()
 
 
+def test_rows_of_similar_lengths_come_together() -> None:
+    lengths = torch.randint(1, 100, (1000,), generator=torch.Generator().manual_seed(0))
+    plain = Batches(numbered(1000), 20, shuffle=True)
+    near = Batches(numbered(1000), 20, shuffle=True, lengths=lengths)
+
+    def padding(batches: Batches) -> float:
+        return sum(float((lengths[b].max() - lengths[b]).sum()) for b in map(torch.tensor, seen(batches)))
+
+    assert padding(near) < 0.2 * padding(plain)
+    first, second = seen(near), seen(near)
+    assert sorted(chain(*first)) == list(range(1000))
+    assert {frozenset(b) for b in first}.isdisjoint({frozenset(b) for b in second})
+    longest = [float(lengths[b].float().mean()) for b in map(torch.tensor, first)]
+    assert longest != sorted(longest)
+
+
 @pytest.mark.parametrize("size", [0, -3])
 def test_batch_size_must_be_positive(size: int) -> None:
     with pytest.raises(InputError, match=f"batch_size must be at least 1, but got {size}"):
@@ -151,7 +177,7 @@ def noisy(inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return inputs + torch.rand(inputs.shape, generator=generator)
 
 
-def some(count: int, size: int, shuffle: bool, **options: int) -> Batches:
+def some(count: int, size: int, shuffle: bool, **options: Any) -> Batches:
     return Batches(numbered(count), size, shuffle=shuffle, seed=5, augment=noisy, transform=lambda x: 2 * x, **options)
 
 
@@ -166,11 +192,12 @@ def rows(batches: Batches, epochs: int) -> list[tuple[list[int], list[list[float
     shuffle=st.booleans(),
     drawn=st.integers(0, 70),
     ranks=st.sampled_from([(0, 1), (0, 2), (1, 2)]),
+    lengths=st.sampled_from([None, LENGTHS]),
 )
 def test_a_state_from_anywhere_gives_the_rest_bit_for_bit(
-    count: int, size: int, shuffle: bool, drawn: int, ranks: tuple[int, int]
+    count: int, size: int, shuffle: bool, drawn: int, ranks: tuple[int, int], lengths: torch.Tensor | None
 ) -> None:
-    options = {"rank": ranks[0], "processes": ranks[1]}
+    options = {"rank": ranks[0], "processes": ranks[1], "lengths": lengths}
     batches = some(count, size, shuffle, **options)
     expected = rows(some(count, size, shuffle, **options), 4)
     drawn %= 2 * len(batches) + 1

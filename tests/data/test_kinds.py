@@ -90,7 +90,7 @@ def test_prose_is_refused_with_the_cure() -> None:
         fit(prose)
     assert str(error.value) == (
         "column 'x' holds free text (9 words a row on average): a network for tables reads numbers, categories and "
-        "dates; leave it out with --drop 'x'"
+        "dates; leave it out with --drop 'x', or the others: a text alone is read as text"
     )
 
 
