@@ -22,6 +22,9 @@ RATES = {
     "lenet5": (3e-3, 0.1),
     "convnet": (5e-3, 0.02),
     "unet": (2e-3, 0.01),
+    "fcn": (3e-3, 1e-2),
+    "dlinear": (3e-3, 1e-2),
+    "nlinear": (3e-3, 1e-2),
     "bag_of_embeddings": (3e-3, 0.01),
     "elman": (1e-3, 0.01),
     "gru": (2e-3, 0.01),
@@ -30,14 +33,15 @@ RATES = {
     "transformer": (5e-4, 0.01),
     "conv_recurrent": (6e-3, 0.01),
 }
+RECURRENT = ("conv_recurrent", "elman", "lstm", "gru", "lstm_lm", "seq2seq")
 MANY_PICTURES = 20_000  # enough for a single pass to teach much
 STEPS = 3000  # a small network has about settled after so many
 MANY_MASKS = 500  # pictures with masks, enough for a wider network
 SEGMENTATION_STEPS = 1000
+FORECAST_STEPS = 1000
 TEXT_STEPS = 500  # a bag of words learns fast, and then by heart
 AUDIO_SAMPLES = 25_000  # recordings that a network is shown in all
 TRANSCRIBED_SAMPLES = 20_000  # that teach more each
-RECURRENT = ("conv_recurrent", "elman", "lstm", "gru", "lstm_lm", "seq2seq")
 HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
 # Shown where asked for.
@@ -49,7 +53,7 @@ class Facts:
     """What advice is given on: what was found in the data, and whether the user brought a network."""
 
     task: Task
-    kind: str  # of the source: table, images, arrays, text, audio
+    kind: str  # of the source: table, images, arrays, text, audio, series
     rows: int  # to train on
     shape: tuple[int, ...]  # of one encoded sample; a recording is the picture of its spectrogram
     outlying: float = 0.0  # regression: share of targets further than 5 robust deviations from the median
@@ -60,6 +64,7 @@ class Facts:
     parameters: int = 0  # of the user's own network
     accelerator: str = "cpu"
     cores: int = 1
+    season: int = 1  # of a series: steps
 
 
 def outlying(targets: np.ndarray[Any, Any]) -> float:
@@ -98,12 +103,14 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     else:
         choose("model", lambda: _model(recipe, facts, hurried))
         choose("initialization", lambda: _initialization(recipe))
+        if facts.kind == "series":
+            choose("instance", lambda: ("revin", "each window by its own mean and deviation: levels and swings drift"))
     if facts.kind != "text" or facts.task.kind == "regression":
         choose("scale", lambda: _scale(facts))
     if facts.kind == "images" and recipe.scale:
         choose("pixels", lambda: _pixels(facts))
     choose("loss", lambda: _loss(recipe, facts))
-    if facts.task.kind not in ("regression", "transcription"):
+    if facts.task.kind not in ("regression", "transcription", "forecasting"):
         choose("class_weights", lambda: ("none", "every sample counts the same"))
         choose("label_smoothing", lambda: _label_smoothing(recipe, facts))
     choose("metrics", lambda: _metrics(facts))
@@ -151,6 +158,10 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
         return Named.model_validate(
             {"name": "unet", "width": width, "batch_norm": True}
         ), "a class for every pixel: coarse maps and fine ones"
+    if facts.task.kind == "forecasting":
+        average = min(facts.season, facts.shape[0] - 1) // 2 * 2 + 1  # a season, and odd
+        why = "trend and the rest continued by a linear layer each, which larger networks seldom beat"
+        return Named.model_validate({"name": "dlinear", "window": max(average, 3)}), why
     if facts.kind == "text":
         return _text_model(facts)
     if facts.task.kind == "transcription":
@@ -169,6 +180,8 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
             small = {"name": "convnet", "width": 16, "depth": 1, "average": False}
             return Named.model_validate(small), "pictures and a goal: a small network is there sooner"
         return Named(name="convnet"), "pictures: convolutions see the same pattern anywhere"
+    if facts.kind == "arrays" and len(facts.shape) == 2 and facts.shape[0] >= 8:
+        return Named.model_validate({"name": "fcn", "width": 64}), "series: convolutions see the same pattern anywhere"
     features = math.prod(facts.shape)
     hidden = [64, 32] if facts.rows < 2000 else [128, 64]
     why = f"{facts.rows} rows of {features} features"
@@ -201,6 +214,8 @@ def _initialization(recipe: Recipe) -> tuple[Named, str]:
 def _scale(facts: Facts) -> tuple[bool, str]:
     if facts.own_model:
         return False, "your network sees your numbers as they are"
+    if facts.kind == "series":
+        return True, "columns to mean 0 and deviation 1, learned from the part before validation"
     if facts.kind == "table":
         return True, "numbers to mean 0 and deviation 1, learned on the training rows"
     if facts.kind == "text":
@@ -216,6 +231,8 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
         return Named(name="mse"), "regression: linear output and squared error"
     if _is(recipe, "perceptron"):
         return Named(name="perceptron"), "Rosenblatt's rule is the gradient of this loss"
+    if facts.task.kind == "forecasting":
+        return Named(name="mse"), "the mean of what may come, over all steps ahead"
     return {
         "binary": (Named(name="binary_cross_entropy"), "two classes: one logit, sigmoid inside the loss"),
         "multilabel": (Named(name="binary_cross_entropy"), "several labels: one logit each, sigmoid inside the loss"),
@@ -286,6 +303,9 @@ def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
         epochs = 6 if facts.rows >= MANY_PICTURES else 60 if facts.rows >= 4000 else 40
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
     size = recipe.batch_size if isinstance(recipe.batch_size, int) else facts.rows
+    if facts.task.kind == "forecasting":
+        epochs = min(max(FORECAST_STEPS * size // facts.rows, 6), 200)
+        return epochs, f"about {epochs * math.ceil(facts.rows / size)} steps in all, over windows that overlap"
     if facts.kind == "text":
         epochs = min(max(TEXT_STEPS * size // facts.rows, 5), 30)
         return epochs, "few passes: words are soon known by heart"

@@ -26,6 +26,8 @@ from osler.errors import InputError, unknown_name
 from osler.folder import CHECKPOINTS
 from osler.metrics import METRICS
 from osler.models import MODELS
+from osler.models.dlinear import DLinear, NLinear
+from osler.models.forecaster import Forecaster
 from osler.nn.classification_losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -40,11 +42,13 @@ from osler.nn.penalties import PENALTIES, Penalty, project_max_norm
 from osler.nn.segmentation_losses import VOID, Dice, DiceCrossEntropy
 from osler.objectives.classification import Classification
 from osler.objectives.ctc import Transcription
+from osler.objectives.forecasting import Forecasting
 from osler.objectives.regression import Regression
 from osler.objectives.segmentation import Segmentation
 from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
 from osler.optim.depth import decay_rates, groups_by_depth
 from osler.recipe import CheckpointSettings, EngineSettings, Named, Recipe
+from osler.records import Task
 from osler.registry import Registry
 from osler.training.callbacks.averaging import AVERAGING
 from osler.training.callbacks.callback import Callback
@@ -73,7 +77,7 @@ COMPARE_CLASSES = (
 )
 OF_PIXELS = (SparseCategoricalCrossEntropy, Dice, DiceCrossEntropy)
 AT_ONCE = 1024  # samples a batch where nothing is learned
-Supervised = Classification | Regression | Segmentation | Transcription
+Supervised = Classification | Regression | Segmentation | Transcription | Forecasting
 
 
 def with_known_names(recipe: Recipe) -> Recipe:
@@ -115,10 +119,28 @@ def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:
     options = recipe.model.options
     if preprocess.vocabulary is not None:
         options |= _of_texts(recipe.model, preprocess.vocabulary)
-    model = MODELS.create(recipe.model.name, inputs=preprocess.shape, outputs=task.outputs, **options)
+    if task.kind == "forecasting":
+        model = _forecaster(recipe, preprocess.shape, task)
+    else:
+        model = MODELS.create(recipe.model.name, inputs=preprocess.shape, outputs=task.outputs, **options)
     if recipe.initialization is not None and recipe.initialization.name != "default":
         initialize(model, recipe.initialization.name, **recipe.initialization.options)
     return model
+
+
+def _forecaster(recipe: Recipe, shape: tuple[int, ...], task: Task) -> nn.Module:
+    """The network, for as many forecasts as the loss has quantiles, with each window in units of its own."""
+    assert recipe.model is not None
+    assert recipe.loss is not None
+    quantiles = recipe.loss.options.get("quantile")
+    outputs = task.outputs * (len(quantiles) if isinstance(quantiles, list) else 1)
+    series = len(task.names)
+    alone = MODELS[recipe.model.name] in (DLinear, NLinear) and series < shape[1]
+    inputs = (shape[0], series) if alone else shape
+    core = MODELS.create(recipe.model.name, inputs=inputs, outputs=outputs, **recipe.model.options)
+    if recipe.instance in (None, "none") and not alone:
+        return core
+    return Forecaster(core, series, instance=recipe.instance or "none", alone=alone)
 
 
 def _of_texts(model: Named, vocabulary: int) -> dict[str, int]:
@@ -143,7 +165,7 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
     if task.kind == "segmentation" and recipe.loss.name == "sparse_categorical_cross_entropy":
         options.setdefault("ignore_index", VOID)
     criterion: nn.Module = LOSSES.create(recipe.loss.name, **options)
-    if task.kind == "regression" and isinstance(criterion, COMPARE_CLASSES):
+    if task.kind in ("regression", "forecasting") and isinstance(criterion, COMPARE_CLASSES):
         raise InputError(
             f"loss {recipe.loss.name!r} compares classes, but {task.names[0]!r} is a number: "
             "use mse, mae or huber, or say --task classification"
@@ -164,9 +186,11 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
         if mixing := _mixing(recipe):
             raise InputError(f"{type(mixing[0]).__name__.lower()} has no meaning for masks: leave it out of augment")
         return Segmentation(task, criterion, metrics)
-    if task.kind != "regression":
+    if task.kind not in ("regression", "forecasting"):
         return Classification(task, criterion, metrics)
     mean, std = (scaler.mean.tolist(), scaler.std.tolist()) if scaler else (None, None)
+    if task.kind == "forecasting":
+        return Forecasting(task, criterion, metrics, mean, std)
     return Regression(task, criterion, metrics, mean, std)
 
 

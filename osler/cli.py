@@ -21,6 +21,7 @@ from osler.shelltext import (
     print_registry,
     print_speed,
     print_text,
+    records,
     sample_shape,
     value,
 )
@@ -78,6 +79,7 @@ def train(
     label_pattern: Annotated[
         str | None, typer.Option(help="what the names of recordings say: '{label}_{speaker}_{take}'")
     ] = None,
+    horizon: Annotated[int | None, typer.Option(help="steps of a series to forecast")] = None,
     settings: SetOption = None,
     on_nonfinite: Annotated[str | None, typer.Option(help="a loss that is no number: stop, skip or rollback")] = None,
     find_lr: Annotated[bool, typer.Option(help="find the learning rate by a range test before training")] = False,
@@ -112,6 +114,7 @@ def train(
         "weight": weight,
         "drop": drop or None,
         "label_pattern": label_pattern,
+        "horizon": horizon,
         "on_nonfinite": on_nonfinite,
         **assignments(settings or []),
     }
@@ -230,7 +233,7 @@ def predict(
         out = None if out is None else out / "masks.csv"
     print_notes(notes)
     if as_json:
-        print_json({"count": len(frame), "predictions": frame.to_dict("records")})
+        print_json({"count": len(frame), "predictions": records(frame)})
     elif out is not None:
         frame.to_csv(out, index=False)
         typer.echo(f"{len(frame)} predictions written to {out}")
@@ -261,6 +264,43 @@ def transcribe(
         return
     for name, text in zip(frame["file"], frame["prediction"], strict=True):
         typer.echo(text if len(files) == 1 else f"{name}\t{text}")
+
+
+@app.command()
+def forecast(
+    run: RunArgument,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="a series to go on with (default: the run's own)")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="how far (default: the run's horizon)")] = None,
+    backtest: Annotated[bool, typer.Option("--backtest", help="errors by steps ahead, from all ends")] = False,
+    out: Annotated[Path | None, typer.Option(help="write the forecast to this CSV file")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forecast what comes after the end of a series; CSV on standard output, with times.
+
+    Example: osler forecast runs/sales --steps 24
+    """
+    from osler.forecasting import backtest as tested
+    from osler.forecasting import table
+    from osler.run import load
+
+    notes: list[str] = []
+    trained = load(run)
+    if backtest:
+        found = tested(trained, source, notes)
+        print_notes(notes)
+        print_json(found) if as_json else typer.echo(table(found))
+        return
+    frame = trained.forecast(source, steps, notes)
+    print_notes(notes)
+    if as_json:
+        print_json({"count": len(frame), "predictions": records(frame)})
+    elif out is not None:
+        frame.to_csv(out, index=False)
+        typer.echo(f"{len(frame)} forecasts written to {out}")
+    else:
+        sys.stdout.write(frame.to_csv(index=False))
 
 
 @app.command()

@@ -18,7 +18,7 @@ SAMPLE, OUTPUTS = (1, 32, 32), 10  # of a network that is known for no others
 TOKENS, NUMBERS = {"inputs": (64,), "vocabulary": 5000}, {"inputs": (96, 5)}
 EXAMPLES: dict[str, dict[str, Any]] = {  # networks for sequences
     **dict.fromkeys(("elman", "lstm", "gru", "textcnn", "bag_of_embeddings", "transformer"), TOKENS),
-    **dict.fromkeys(("conv1d", "dlinear", "nlinear"), NUMBERS),
+    **dict.fromkeys(("conv1d", "fcn", "dlinear", "nlinear"), NUMBERS),
     **{name: {"inputs": (64,), "outputs": 5000} for name in ("gpt", "lstm_lm")},
     **{name: TOKENS | {"outputs": 4000} for name in ("seq2seq", "translator")},
 }

@@ -164,6 +164,8 @@ def explain_run(
             "pages show pictures and tables, but this run was trained on recordings: "
             "osler.explain(run, data) in Python gives the values"
         )
+    if task.kind == "forecasting":
+        raise InputError(f"{run.folder} forecasts a series, which no page explains: `osler forecast` says how well")
     part = open_rows(source, run.preprocess.kind, run.preprocess.shape, task.names, notes)
     inputs = run.encode(part.inputs[:first], notes)
     columns = _columns(run)

@@ -17,6 +17,7 @@ from osler.errors import InputError
 
 MARK = "run.json"  # the file that makes a folder a run
 FINDINGS = "findings.json"  # what the doctor found
+SERIES = "series.json"  # the end of a series, from which a forecast goes on
 CHECKPOINTS = "checkpoints"  # the folder in it from which training can go on
 
 

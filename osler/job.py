@@ -41,14 +41,17 @@ from osler.data.audio import Sound
 from osler.data.batches import Dataset
 from osler.data.prepare import Prepared, prepare
 from osler.data.rowfiles import StreamedDataset
+from osler.data.seriesencoder import SeriesEncoder
+from osler.data.seriessource import open_series
 from osler.data.sources import open_source
 from osler.data.textencoder import TextEncoder
 from osler.errors import InputError
 from osler.evaluation import judge
-from osler.folder import CHECKPOINTS, MARK, free_name, new_folder, read_json, write_json, write_text
+from osler.folder import CHECKPOINTS, MARK, SERIES, free_name, new_folder, read_json, write_json, write_text
 from osler.heal import HEALING
 from osler.heal import heal as healing
 from osler.nn.trace import layers
+from osler.objectives.backtest import baselines
 from osler.optim.depth import shares
 from osler.published import fetch, find, of_file
 from osler.recipe import Named, Recipe
@@ -198,6 +201,19 @@ def _unfinished(place: Path) -> bool:
     return (place / MARK).exists() and read_json(place / MARK)["status"] in UNFINISHED
 
 
+def _opened(source: object, recipe: Recipe, usual_size: int | None) -> Any:
+    """The source, as a series where a forecast is asked for."""
+    if recipe.task == "forecasting" or recipe.horizon:
+        if recipe.task not in (None, "forecasting"):
+            raise InputError(f"horizon {recipe.horizon} is for forecasting, but the task asked for is {recipe.task!r}")
+        return open_series(source, recipe.target, recipe.time, recipe.drop)
+    for field in ("window", "parts", "instance"):
+        if getattr(recipe, field) is not None:
+            raise InputError(f"{field} is for forecasting: say --task forecasting, or a horizon, or leave it out")
+    sound = Sound(recipe.label_pattern, recipe.sample_rate)
+    return open_source(source, recipe.target, recipe.image_size, usual_size=usual_size, sound=sound)
+
+
 def _sharding(recipe: Recipe) -> bool:
     return recipe.engine is not None and recipe.engine.sharding
 
@@ -225,8 +241,7 @@ def _train(
     mine = {"rank": together.rank, "processes": together.count}
     state = _last_state(work, recipe, telling, together) if begun else None
     recipe, published, usual_size = _begin_with(recipe, own, telling, together, read=not state)
-    sound = Sound(recipe.label_pattern, recipe.sample_rate)
-    found = open_source(source, recipe.target, recipe.image_size, usual_size=usual_size, sound=sound)
+    found = _opened(source, recipe, usual_size)
     _refuse_audio_fields(recipe, found.kind, found.where)
     if recipe.source and Path(recipe.source).expanduser().exists():
         recipe = recipe.model_copy(update={"source": str(Path(recipe.source).expanduser().resolve())})
@@ -235,18 +250,15 @@ def _train(
     columns = {"group": recipe.group, "time": recipe.time, "weight": recipe.weight, "drop": recipe.drop}
     texts = {"tokens": recipe.tokens and recipe.tokens.model_dump(), "length": recipe.length}
     sounds = {"features": recipe.features and recipe.features.model_dump(), "seconds": recipe.seconds}
-    data = prepare(
-        found,
-        notes,
-        task=recipe.task,
-        scale=scale,
-        seed=recipe.seed,
-        cache=cache,
-        test=recipe.test,
-        **columns,  # type: ignore[arg-type]
-        **texts,  # type: ignore[arg-type]
-        **sounds,  # type: ignore[arg-type]
-    )
+    ahead = {"horizon": recipe.horizon, "window": recipe.window, "sizes": recipe.parts}
+    how: dict[str, Any] = {
+        "task": recipe.task,
+        "scale": scale,
+        "seed": recipe.seed,
+        "cache": cache,
+        "test": recipe.test,
+    }
+    data = prepare(found, notes, **how, **columns, **texts, **sounds, **ahead)  # type: ignore[arg-type]
     if recipe.augment and found.kind not in ("images", "audio"):
         raise InputError(
             f"augment changes pictures, but {found.where} is a source of kind {found.kind!r}: leave it out"
@@ -316,6 +328,8 @@ def _train(
             # From here on the run can be resumed, whatever happens.
             write_text(work / "recipe.yaml", recipe.to_yaml())
             write_json(work / "preprocess.json", data.preprocess.to_json())
+            if found.kind == "series":
+                write_json(work / SERIES, found.parts["all"].inputs.end(data.preprocess.shape[0]))
             write_json(work / MARK, record)
             work = show() if show else work
         else:
@@ -340,7 +354,8 @@ def _train(
             raise SystemExit(128 + signal.SIGTERM)
         # All of it in each process: nobody has to wait, and a network in shards needs all of them.
         held_out = plain_batches(data.preprocess, data.parts["test"], recipe.device)
-        judged = judge(network, objective, held_out, data.raw["test"])
+        series = data.preprocess.inputs if isinstance(data.preprocess.inputs, SeriesEncoder) else None
+        judged = judge(network, objective, held_out, data.raw["test"], series)
         if checkup is not None:
             checkup.finish(work)
 
@@ -365,6 +380,8 @@ def _train(
         "speed": [asdict(measured) for measured in trainer.speed],
         "metrics": judged["metrics"],
     }
+    if "backtest" in judged:
+        record["baselines"] = baselines(judged["backtest"])
     record["environment"]["threads"] = recipe.threads
     write_json(work / MARK, record)
     together.first(None)
@@ -434,7 +451,8 @@ def fingerprint(data: Dataset | StreamedDataset) -> str:
     digest = hashlib.sha256()
     for part in (data.inputs, data.targets, data.weights):
         if part is not None:
-            digest.update(part.contiguous().numpy().tobytes())
+            for piece in torch.split(part, 4096):  # windows of a series are a view, larger than what they are of
+                digest.update(piece.contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -478,6 +496,7 @@ def _facts(data: Prepared, own: nn.Module | None, weights: Weights | None) -> Fa
         parameters=0 if own is None else sum(p.numel() for p in own.parameters()),
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         cores=max(1, (os.cpu_count() or 1) // local_count()),
+        season=inputs.season if isinstance(inputs := data.preprocess.inputs, SeriesEncoder) else 1,
     )
 
 

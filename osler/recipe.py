@@ -86,11 +86,16 @@ class Recipe(BaseModel):
     source: str | None = Field(None, description="embedded data set, file or folder")
     target: Names | None = Field(None, min_length=1, description="column(s) to predict, by name or position")
     task: str | None = Field(
-        None, description="classification, binary, multiclass, multilabel, regression or transcription"
+        None, description="classification, binary, multiclass, multilabel, regression, transcription or forecasting"
     )
     group: str | None = Field(None, description="column: rows of one group stay on one side of the split")
     time: str | None = Field(None, description="column: later rows are held out")
     test: str | None = Field(None, description="condition on a column, whose rows are held out to test: take<5")
+    horizon: PositiveInt | None = Field(None, description="steps to forecast; makes the table a series")
+    window: PositiveInt | None = Field(None, description="steps that a forecast looks back")
+    parts: list[PositiveInt] | None = Field(
+        None, min_length=3, max_length=3, description="rows of a series to learn from, to validate and to test"
+    )
     weight: str | None = Field(None, description="column: how much each row counts")
     drop: Names = Field([], description="columns to leave out")
     image_size: PositiveInt | None = Field(None, description="side to which the pictures of a folder are brought")
@@ -108,6 +113,9 @@ class Recipe(BaseModel):
     pixels: str | None = Field(
         None,
         description="how pictures are scaled: data (by the training part); imagenet, inception, caffe (as published)",
+    )
+    instance: Literal["none", "last", "revin"] | None = Field(
+        None, description="how each window of a series is normalised by itself, and its forecast brought back"
     )
     initialization: Named | None = Field(
         None, description="of the weights; 'default' leaves them as the model made them"
@@ -232,7 +240,7 @@ class Recipe(BaseModel):
         return write_value(self.to_dict())
 
 
-LISTS = ("target", "drop", "metrics", "augment", "freeze")
+LISTS = ("target", "drop", "metrics", "augment", "freeze", "parts")
 # Fields with fixed settings of their own.
 NESTED: dict[str, type[BaseModel]] = {
     "engine": EngineSettings,
@@ -281,6 +289,8 @@ def _listed(given: Any, field: str) -> Any:
         return [part.strip() for part in str(given).split(",") if part.strip() not in nothing]
     if field == "augment":
         return [given] if isinstance(given, dict) else given
+    if field == "parts":
+        return given
     return [str(v) if isinstance(v, int) else v for v in given] if isinstance(given, list | tuple) else given
 
 

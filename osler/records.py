@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "segmentation", "transcription"]
+TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "segmentation", "transcription", "forecasting"]
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,10 @@ from osler.data.batches import Dataset
 from osler.data.parts import Part
 from osler.data.preprocess import Preprocess
 from osler.data.rows import open_rows
+from osler.data.seriesencoder import SeriesEncoder
 from osler.errors import InputError
 from osler.folder import FINDINGS, MARK, read_json
+from osler.forecasting import backtest, forecast, read, standardised, windows
 from osler.objectives.objective import forward
 from osler.recipe import Recipe
 from osler.training.meter import evaluate
@@ -132,12 +134,15 @@ class Run:
     def predict(self, data: object, notes: list[str] | None = None) -> pd.DataFrame:
         """Predictions for new rows, one row each: `prediction` (one column per target if there are several).
 
+        Of a series: what comes after its end, one row a step (see `forecast`).
         Classification adds `probability` (of the predicted class) and one `p(class)` for each; pictures and recordings
         a `file`.
         `data`: what `train` takes, with or without the target; columns in any order. What was odd goes to `notes`.
         """
         import pandas as pd
 
+        if self.preprocess.kind == "series":
+            return forecast(self, data, notes=notes)
         notes = [] if notes is None else notes
         part, encoded = self._encoded(data, notes)
         with threads(self.recipe.threads), torch.inference_mode():
@@ -158,7 +163,8 @@ class Run:
             raise InputError(f"nothing to compare with: the data has no target {names}")
         encoded = self.preprocess.encode(part, notes)
         with threads(self.recipe.threads):
-            return evaluate(self.model, self.objective, plain_batches(self.preprocess, encoded, self.recipe.device))
+            measured = evaluate(self.model, self.objective, plain_batches(self.preprocess, encoded, self.recipe.device))
+            return measured | (standardised(backtest(self, data)) if self.preprocess.kind == "series" else {})
 
     def encode(self, data: object, notes: list[str] | None = None) -> Tensor:
         """New rows as the network takes them, all at once: (N, …). `data` and `notes` as for `predict`."""
@@ -169,8 +175,14 @@ class Run:
         part = replace(self._read(data, notes), targets=None)  # whatever they are, they are not asked for
         return part, self.preprocess.encode(part, notes)
 
+    def forecast(self, data: object = None, steps: int | None = None, notes: list[str] | None = None) -> pd.DataFrame:
+        """What comes after the end of the series (or of `data`), a row each step: its time and `prediction`."""
+        return forecast(self, data, steps, notes)
+
     def _read(self, data: object, notes: list[str]) -> Part:
         names, inputs = self.objective.task.names, self.preprocess.inputs
+        if isinstance(inputs, SeriesEncoder):
+            return windows(inputs, read(inputs, data, notes))
         sound = Sound(self.recipe.label_pattern, inputs.rate) if isinstance(inputs, AudioEncoder) else None
         return open_rows(data, self.preprocess.kind, self.preprocess.shape, names, notes, sound)
 

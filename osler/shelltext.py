@@ -12,6 +12,7 @@ from osler.errors import InputError
 from osler.folder import finite
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.text import Text
 
 
@@ -61,6 +62,7 @@ def brief(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "status": record["status"],
         "metrics": record["metrics"],
+        **({"baselines": record["baselines"]} if "baselines" in record else {}),
         "epochs": record["epochs"],
         "best_epoch": record["best_epoch"],
         "seconds": record["seconds"],
@@ -96,6 +98,12 @@ def print_text(text: Text) -> None:
 def print_json(record: dict[str, Any]) -> None:
     """JSON that any reader takes: numbers that are not finite become null."""
     typer.echo(json.dumps(finite(record), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table for JSON, times as text."""
+    times = {name: str for name in frame.columns if frame[name].dtype.kind == "M"}
+    return [{str(name): value for name, value in row.items()} for row in frame.astype(times).to_dict("records")]
 
 
 def print_notes(notes: list[str]) -> None:

@@ -75,6 +75,9 @@ class Telling:
             self.note(run.record["reason"])
         self.console.print(f"[bold]{run.status.capitalize()}[/bold] in {run.record['seconds']:.1f} s{_best(run)}")
         self.console.print(f"[bold]Held out[/bold] ({run.judged['count']} samples never learned from)  {numbers}")
+        if baselines := run.record.get("baselines"):
+            told = [f"{name} {b['rmse']:.4g} (skill {b['skill'] or 0:.2f})" for name, b in baselines.items()]
+            self.console.print(f"[bold]Baselines[/bold] rmse of {', of '.join(told)}")
         self.findings(run.findings, watched=(run.folder / FINDINGS).exists())
         self.console.print(f"[bold]Report[/bold] {_plain(str(run.folder / 'report.html'))}")
 

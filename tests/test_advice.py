@@ -98,6 +98,26 @@ def test_own_network_is_left_alone() -> None:
     assert choices[1].chosen == "your own network"
 
 
+def test_series_are_continued_by_lines_each_window_in_units_of_its_own() -> None:
+    task = Task("forecasting", 12, ("sales",), why="as seen")
+    recipe, choices = advise(Recipe(), Facts(task=task, kind="series", rows=60, shape=(24, 3), season=12))
+    assert all(choice.what and choice.chosen and choice.why for choice in choices)
+    assert (recipe.model.name, recipe.model.options) == ("dlinear", {"window": 13})  # a season, and odd
+    assert (recipe.instance, recipe.loss.name, recipe.clip_norm) == ("revin", "mse", 0)
+    assert recipe.class_weights is None
+    recurrent, _ = advise(
+        Recipe.build({"model": "lstm"}), Facts(task=task, kind="series", rows=60, shape=(24, 3), season=12)
+    )
+    assert recurrent.clip_norm == 1
+
+
+def test_classes_of_series_are_for_convolutions_over_time() -> None:
+    recipe, _ = advise(Recipe(), facts("multiclass", kind="arrays", shape=(150, 3), rows=50))
+    assert recipe.model.name == "fcn"
+    recipe, _ = advise(Recipe(), facts("multiclass", kind="arrays", shape=(20,), rows=50))
+    assert recipe.model.name == "mlp"
+
+
 def test_words_are_counted_and_other_tokens_read_in_order() -> None:
     recipe, choices = advise(Recipe(), facts(kind="text", tokens="words", rows=7000, shape=(54,)))
     assert recipe.model is not None

@@ -47,6 +47,7 @@ TOP = {
     "explainpage",
     "looking",
     "run",
+    "forecasting",
     "job",
     "checkup",
     "consultation",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from osler.records import Task
 
-SourceKind = Literal["table", "images", "arrays", "text", "audio"]
+SourceKind = Literal["table", "images", "arrays", "text", "audio", "series"]
 
 
 class LookedUp(Protocol):
@@ -30,9 +30,9 @@ class Part:
     """Some rows of a source, as they were read.
 
     `inputs`: a DataFrame (table; of one column: text), a uint8 tensor (N, channels, height, width) (images), an array
-    (arrays), or `recording.Clips` (audio).
+    (arrays), `recording.Clips` (audio), or windows (series).
     `targets`: a DataFrame of target columns, or an array with one class name or number per sample; for pictures with
-    masks a uint8 tensor (N, height, width); None if unknown.
+    masks a uint8 tensor (N, height, width), of a series an array (N, horizon, targets); None if unknown.
     `rows`: what each row is called in messages (file name, line number); empty where its index is name enough.
     `about`: columns that say more of rows that are no table (who speaks …): they split and weight, and teach nothing.
     """

@@ -15,6 +15,7 @@ from osler.data.condition import set_apart
 from osler.data.holdout import class_indices, hold_out
 from osler.data.kinds import reads_as_text
 from osler.data.parts import LookedUp, Part, Source
+from osler.data.prepareseries import prepare_series
 from osler.data.preprocess import ImageEncoder, Preprocess
 from osler.data.rowfiles import Cache, StreamedDataset
 from osler.data.targets import TargetEncoder
@@ -114,6 +115,9 @@ def prepare(
     test: str | None = None,
     features: Mapping[str, Any] | None = None,
     seconds: float | None = None,
+    horizon: int | None = None,
+    window: int | None = None,
+    sizes: Sequence[int] | None = None,
 ) -> Prepared:
     """Splits the source's rows (given parts stay as they are) and fits the preprocessing on the training part.
 
@@ -123,7 +127,19 @@ def prepare(
     cut, and how much of them is kept (`TextEncoder.fit`). `features`, `seconds`: of recordings (`AudioEncoder.fit`).
     `cache`: in which folder a source too large for the memory is encoded (default: that of temporary files); the result
     removes what it put there when it goes, or is closed. Raises InputError if the disk has no room for it.
+    `horizon`, `window`, `sizes` (of the parts): of a series, as `prepare_series` takes them.
     """
+    if isinstance(source, Source) and source.kind == "series":
+        for option, value in (("group", group), ("weight", weight)):
+            if value is not None:
+                raise InputError(
+                    f"{option} is for rows that know nothing of each other, not for a series: leave it out"
+                )
+        if tokens is not None or length is not None:
+            raise InputError("tokens and length are of texts, but a series holds numbers: leave them out")
+        series = source.parts["all"].inputs
+        forecasting = prepare_series(series, notes, horizon=horizon, window=window, given=sizes, scale=scale)
+        return Prepared(forecasting[0].targets.task, *forecasting)
     asked = tokens is not None or length is not None
     if not isinstance(source, Source):
         if asked:

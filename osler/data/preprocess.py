@@ -15,6 +15,7 @@ from osler.data.batches import Dataset
 from osler.data.parts import Part, SourceKind
 from osler.data.pixels import scaler_of
 from osler.data.scaling import Standardizer
+from osler.data.seriesencoder import SeriesEncoder
 from osler.data.table import TableEncoder
 from osler.data.targets import TargetEncoder
 from osler.data.textencoder import TextEncoder
@@ -136,13 +137,14 @@ def _refuse_gaps(values: NDArray[Any]) -> None:
         )
 
 
-InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder | TextEncoder | AudioEncoder
+InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder | TextEncoder | AudioEncoder | SeriesEncoder
 ENCODERS: dict[str, type[InputEncoder]] = {
     "table": TableEncoder,
     "images": ImageEncoder,
     "arrays": ArrayEncoder,
     "text": TextEncoder,
     "audio": AudioEncoder,
+    "series": SeriesEncoder,
 }
 
 
@@ -182,6 +184,9 @@ class Preprocess:
 
     def encode(self, part: Part, notes: list[str] | None) -> Dataset:
         """The part as tensors; targets only where the part has them. `notes` None: odd values are not counted."""
+        if isinstance(self.inputs, SeriesEncoder):
+            known = part.targets is not None
+            return Dataset(*self.inputs.both(part.inputs)) if known else Dataset(self.inputs.encode(part.inputs))
         part = part.with_target(self.targets.task.names[0])
         inputs = self.inputs.encode(part.inputs, notes)
         targets = None if part.targets is None else torch.from_numpy(self.targets.encode(part.targets))

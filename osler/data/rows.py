@@ -17,6 +17,7 @@ from osler.data.parts import Part, Source
 from osler.data.sources import existing, open_source, packed_pictures
 from osler.data.tablefiles import SUFFIXES, read_table, table_files
 from osler.data.tablesource import read_folder
+from osler.data.tsfiles import is_ts, read_ts_rows
 from osler.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Seque
     if path is not None and path.suffix.lower() == ".npz" and kind not in ("table", "text"):
         parts = read_npz(path, tuple(targets), notes, pictures=kind == "images")
         return _pictures_only(parts.get("test", next(iter(parts.values()))), kind)
+    if path is not None and kind == "arrays" and is_ts(path):
+        return read_ts_rows(path, tuple(shape), notes)
     if path is not None and kind == "images":
         return _picture_rows(path, shape, targets, notes)
     columns = path is not None and (kind == "table" or (kind == "text" and bool(table_files(path))))

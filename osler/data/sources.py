@@ -18,6 +18,7 @@ from osler.data.memory import LARGER, memory_limit
 from osler.data.parts import Part, Source
 from osler.data.tablefiles import needed_bytes, read_table, table_files
 from osler.data.tablesource import Target, agree, read_folder, table_source, target_names
+from osler.data.tsfiles import is_ts, read_ts_source
 from osler.errors import InputError, nearest, unknown_name
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def open_source(
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
     `source`: the name of an embedded data set; a CSV, TSV, Parquet or JSON lines file (of pictures or recordings, if a
-    column names files of them); a NumPy archive (.npz); a folder of tables, of MNIST's or CIFAR's files, with a folder
-    of pictures, recordings or texts per class, or a file of texts per class; a DataFrame; or a pair (inputs, targets)
-    of arrays, tensors, lists of texts or DataFrames.
+    column names files of them); a NumPy archive (.npz); a .ts file of series with a class each; a folder of tables, of
+    MNIST's or CIFAR's files, with a folder of pictures, recordings or texts per class, or a file of texts per class; a
+    DataFrame; or a pair (inputs, targets) of arrays, tensors, lists of texts or DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures in files are brought.
     `usual_size`: what they are brought to where that is None and their sizes differ. `sound`: how recordings are read.
     `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.
@@ -67,10 +68,18 @@ def open_source(
         return _folder(path, target, image_size, usual_size, limit_bytes, sound)
     if path.suffix.lower() == ".npz":
         return npz_source(path, target)
+    if is_ts(path):
+        return _of_series(path, target)
     if needed_bytes(path) > limit_bytes:
         return large_table(str(path), {"all": [path]}, target, notes)
     frames = {"all": read_table(path, notes, target_names(target))}
     return _tables(str(path), frames, path.parent, target, image_size, usual_size, limit_bytes, notes, sound)
+
+
+def _of_series(path: Path, target: Target) -> Source:
+    if wanted := target_names(target):
+        raise InputError(f"{path} has series with a label each, but the target asked for is a column: {wanted[0]!r}")
+    return read_ts_source(path)
 
 
 def existing(source: str | Path) -> Path | None:
@@ -157,6 +166,8 @@ def _folder(
     from osler.data.text import find_texts, read_text_folder
 
     notes: list[str] = []
+    if any(is_ts(path) for path in folder.iterdir()):
+        return _of_series(folder, target)
     tables = table_files(folder)
     packed = packed_pictures(folder)
     if tables and packed is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW_NUMBERS = 20  # up to here whole numbers can be classes
-NEED_MORE = ("segmentation", "transcription")  # than columns: masks, or recordings
+NEED_MORE = ("segmentation", "transcription", "forecasting")  # than columns: masks, recordings, a series
 ROWS_PER_CLASS = 5  # with fewer of them on average, whole numbers are measures rather than classes
 
 

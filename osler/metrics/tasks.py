@@ -15,6 +15,7 @@ def default_metrics(kind: TaskKind) -> tuple[str, ...]:
         "regression": ("rmse", "mae", "r2"),
         "segmentation": ("accuracy", "iou"),
         "transcription": ("word_error_rate", "character_error_rate"),
+        "forecasting": ("rmse", "mae"),
     }[kind]
 
 

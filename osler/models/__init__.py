@@ -13,6 +13,7 @@ from osler.models.conv_recurrent import ConvRecurrent
 from osler.models.convnet import ConvNet
 from osler.models.dlinear import DLinear, NLinear
 from osler.models.efficientnet import EfficientNetB0
+from osler.models.fcn import FCN
 from osler.models.googlenet import GoogLeNet
 from osler.models.gpt import GPT
 from osler.models.inception_v3 import InceptionV3
@@ -75,6 +76,7 @@ MODELS: Registry[nn.Module] = Registry(
         "gru": recurrent.gru,
         "bag_of_embeddings": BagOfEmbeddings,
         "textcnn": TextCNN,
+        "fcn": FCN,
         "conv1d": TemporalConvNet,
         "dlinear": DLinear,
         "nlinear": NLinear,

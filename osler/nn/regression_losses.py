@@ -1,6 +1,7 @@
 """Losses between numbers and numbers."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -145,7 +146,7 @@ class Quantile(Loss):
     """Quantile (pinball) loss: its minimum is a quantile of the target instead of the mean.
 
     Formula: with e = y − ŷ, l = max(τe, (τ − 1)e), τ = quantile in (0, 1); τ = 0.5 is half the absolute error.
-    Shapes: prediction ŷ and target y equal, any; weight (N,).
+    Shapes: prediction ŷ and target y equal, any; weight (N,). With a list of Q quantiles ŷ is (N, Q, …) for y (N, …).
     Use: limits of what is to be expected (τ = 0.05 and 0.95), or where too low costs more than too high.
     Source: Koenker and Bassett, "Regression quantiles", 1978.
 
@@ -153,15 +154,33 @@ class Quantile(Loss):
         tensor([0.9000, 0.1000])
     """
 
-    def __init__(self, quantile: float = 0.5, reduction: str = "mean") -> None:
+    def __init__(self, quantile: float | Sequence[float] = 0.5, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        if positive("quantile", quantile) >= 1:
+        several = isinstance(quantile, Sequence)
+        quantiles = list(quantile) if isinstance(quantile, Sequence) else [quantile]
+        if not quantiles or any(positive("quantile", q) >= 1 for q in quantiles):
             raise InputError(f"quantile must lie between 0 and 1 (0.9 for the 90th percentile), got {quantile!r}")
-        self.quantile = quantile
+        if quantiles != sorted(set(quantiles)):
+            raise InputError(f"several quantiles go from low to high, like [0.1, 0.5, 0.9], got {quantile!r}")
+        self.quantile: float | list[float] = quantiles if several else quantiles[0]
+
+    def checked(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(self.quantile, list):
+            wanted = (len(target), len(self.quantile), *target.shape[1:])
+            if tuple(prediction.shape) != wanted:
+                got = f"prediction has shape {tuple(prediction.shape)}, target {tuple(target.shape)}"
+                raise InputError(f"{got}; a forecast of each of {len(self.quantile)} quantiles has shape {wanted}")
+            target = target.unsqueeze(1).expand_as(prediction)
+        return super().checked(prediction, target)
 
     def compute(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
         error = target - prediction
-        return reduced(torch.maximum(self.quantile * error, (self.quantile - 1) * error), reduction)
+        quantile: float | Tensor
+        if isinstance(self.quantile, list):
+            quantile = error.new_tensor(self.quantile).reshape(-1, *[1] * (error.ndim - 2))
+        else:
+            quantile = self.quantile
+        return reduced(torch.maximum(quantile * error, (quantile - 1) * error), reduction)
 
     def extra_repr(self) -> str:
         return f"quantile={self.quantile}"

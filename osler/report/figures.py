@@ -6,7 +6,7 @@ Only words of ours are drawn: names that come from users belong in the page arou
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osler.report.words import escaped
@@ -104,6 +104,47 @@ def residual_histogram(key: str, label: str, residuals: Sequence[float]) -> str:
         axes.grid(visible=False, axis="x")
 
     return figure(key, label, draw, size=(4.8, 3.6))
+
+
+def forecast(
+    key: str,
+    label: str,
+    before: Sequence[float],
+    after: Sequence[float],
+    prediction: Sequence[float],
+    band: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> str:
+    """What was known, what came, and what was forecast, by steps from the last known value; `band`: two quantiles."""
+
+    def draw(axes: Any) -> None:
+        steps = range(1, len(after) + 1)
+        axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
+        axes.plot(range(1 - len(before), 1), before, color=MUTED, linewidth=1.2)
+        marker = {"marker": "o", "markersize": 4} if len(after) < 3 else {}
+        axes.plot([0, *steps], [before[-1], *after], color=VALIDATION, label="truth", **marker)
+        axes.plot([0, *steps], [before[-1], *prediction], color=TRAINING, label="forecast", **marker)
+        if band is not None:
+            axes.fill_between(steps, *band, color=TRAINING, alpha=0.18, linewidth=0)
+        axes.set_xlabel("steps ahead")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1, handlelength=1.4)
+
+    return figure(key, label, draw)
+
+
+def errors_by_step(key: str, label: str, errors: Mapping[str, Sequence[float]]) -> str:
+    """The error of each forecast by how far ahead it is; the first is the model's."""
+
+    def draw(axes: Any) -> None:
+        looks = ((TRAINING, "-"), (MUTED, "-"), (VALIDATION, "-"))
+        for (name, values), (colour, line) in zip(errors.items(), looks, strict=False):
+            axes.plot(range(1, len(values) + 1), values, color=colour, linestyle=line, label=name)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("steps ahead")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handlelength=1.4)
+
+    return figure(key, label, draw)
 
 
 def gradient_flow(key: str, label: str, gradients: Sequence[float]) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import osler.report.forecasts as forecast
 import osler.report.tables as tables
 import osler.report.words as words
 from osler.report.confusion import most_confused
@@ -31,6 +32,7 @@ def markdown(folder: Path) -> str:
             _table(tables.features(files)),
         ),
         "Metrics": _table(tables.metrics(files)),
+        "Forecasts": _table(forecast.table(files)),
         "Most frequent errors": _table(Table(["true", "predicted", "times"], errors, {2})),
         "Worst predictions": _table(tables.worst(files)),
         "Network": _table(tables.layers(files)),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import osler.report.figures as figures
+import osler.report.forecasts as forecast
 import osler.report.tables as tables
 import osler.report.words as words
 from osler.report.confusion import MOST, heat_map, most_confused
@@ -157,6 +158,12 @@ def residuals(files: RunFiles) -> str:
     return f'<div class="grid">{"".join(drawn)}</div>{note}' if drawn else ""
 
 
+def forecasts(files: RunFiles) -> str:
+    drawn = [_captioned(*figure) for figure in forecast.figures_of(files)]
+    table = _table(forecast.table(files), "narrow")
+    return f'<p>{forecast.told(files)}</p>{table}<div class="grid">{"".join(drawn)}</div>' if drawn else ""
+
+
 def worst(files: RunFiles) -> str:
     found = files.evaluation.get("worst") or []
     if not any(w.get("picture") for w in found):
@@ -209,6 +216,7 @@ SECTIONS: dict[str, Callable[[RunFiles], str]] = {
     "Metrics": measured,
     "Confusion matrix": confused,
     "Residuals": residuals,
+    "Forecasts": forecasts,
     "Worst predictions": worst,
     "Network": network,
     "How to reproduce": reproduce,

@@ -10,6 +10,7 @@ from unicodedata import east_asian_width
 MAIN_METRICS = ("accuracy", "r2", "f1", "roc_auc", "rmse", "mae", "mse")  # the first one that was measured
 UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # that XML does not allow
 NAMES = {"r2": "R²", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "mape": "MAPE", "f1": "F1", "lr": "learning rate"}
+NAMES |= {"mse_standardised": "MSE, standardised", "mae_standardised": "MAE, standardised"}
 TASKS = {"binary": "binary classification", "multiclass": "classification", "multilabel": "multi-label classification"}
 
 

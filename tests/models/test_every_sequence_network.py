@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "bag_of_embeddings": {"width": 8},
     "textcnn": {"width": 8, "maps": 5},
     "conv1d": {"width": 8},
+    "fcn": {"width": 4},
     "transformer": {"width": 8, "heads": 2},
     "gpt": {"width": 8, "heads": 2, "layers": 2},
     "lstm_lm": {"width": 8, "hidden": 8},

@@ -29,6 +29,20 @@ def test_equals_torchs(name, options, torchs, reduction):
     torch.testing.assert_close(ours, torchs(PREDICTION, TARGET, reduction=reduction), rtol=0, atol=0)
 
 
+def test_several_quantiles_are_each_scikit_learns():
+    quantiles = [0.1, 0.5, 0.9]
+    t, p = TARGET.reshape(-1, 1), PREDICTION.reshape(-1, 1)
+    stacked = torch.stack([p, p + 1, p - 1], dim=1)
+    ours = LOSSES.create("quantile", quantile=quantiles)(stacked, t).item()
+    theirs = [mean_pinball_loss(t, stacked[:, i], alpha=q) for i, q in enumerate(quantiles)]
+    assert ours == pytest.approx(sum(theirs) / 3)
+    for wrong in ([], [0.5, 0.1], [0.1, 0.1], [0.1, 1.0]):
+        with pytest.raises(InputError, match="quantile"):
+            LOSSES.create("quantile", quantile=wrong)
+    with pytest.raises(InputError, match="each of 3 quantiles has shape"):
+        LOSSES.create("quantile", quantile=quantiles)(p, t)
+
+
 def test_percentage_error_and_quantile_equal_scikit_learns():
     p, t = PREDICTION.numpy(), TARGET.numpy()
     assert LOSSES.create("mape")(PREDICTION, TARGET).item() == pytest.approx(mean_absolute_percentage_error(t, p))

@@ -312,11 +312,12 @@ def _overfitting(trace: Trace) -> Iterator[Finding]:
     recent = median(train[-max(3, len(train) // 20) :])
     falls = recent < median(at_best[-max(3, len(train) // 20) :])
     outcome = trace.outcome
-    gap = None
+    gap, noise = None, 0.0
     if outcome is not None and outcome.train is not None and outcome.validation is not None:
         a, b = outcome.train.score, outcome.validation.score
         gap = a - b if a is not None and b is not None else None
-    if not falls or (gap is not None and gap < 0.1) or (gap is None and last < 1.3 * low):
+        noise = 1 / math.sqrt(max(outcome.validation.rows, 1))  # two standard errors of a share of so few rows
+    if not falls or (gap is not None and gap < max(0.1, noise)) or (gap is None and last < 1.3 * low):
         return
     evidence = {
         "last validation loss over its best": (last / low, "below 1.1"),
