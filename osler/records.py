@@ -39,7 +39,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be predicted: its kind, how many numbers the network must give (at each place), and what they are called."""
+    """What is to be predicted: its kind, how many numbers the network gives (at a place), and what they are called."""
 
     kind: TaskKind
     outputs: int

@@ -139,7 +139,7 @@ class Run:
         Of a series: what comes after its end, one row a step (see `forecast`).
         Classification adds `probability` (of the predicted class) and one `p(class)` for each; pictures and recordings
         a `file`.
-        Translations are found by a beam of 5. Classification adds `probability` (of the predicted class) and one `p(class)` for each; pictures a `file`.
+        Translations are written with a beam of 5.
         `data`: what `train` takes, with or without the target; columns in any order. What was odd goes to `notes`.
         """
         import pandas as pd

@@ -94,8 +94,8 @@ def _parallel(first: Path, second: Path, source: str, into: str, notes: list[str
     if len(texts) != len(others):
         longer, odd = (first if len(texts) > len(others) else second), min(len(texts), len(others)) + 1
         raise InputError(
-            f"{first.name} has {len(texts)} lines, but {second.name} has {len(others)}: line {odd} of {longer.name} has "
-            "no other half; parallel files have the same number of lines"
+            f"{first.name} has {len(texts)} lines, but {second.name} has {len(others)}: line {odd} of {longer.name} "
+            "has no other half; parallel files have the same number of lines"
         )
     return pair_part(texts, others, source, into, notes, first.name)
 
@@ -182,7 +182,7 @@ def read_pair_table(path: Path, target: Target) -> Source:
 
 
 def tabbed(path: Path, notes: list[str]) -> list[list[str]]:
-    """The rows of a file of two columns, as they are: nothing is quoted. A third column (whose text it is) is left out."""
+    """The rows of a file of two columns, as they are: nothing is quoted. A third column (the source) is left out."""
     rows = []
     for number, line in enumerate(read_text(path, notes).removesuffix("\n").split("\n"), 1):
         row = [cell.strip() for cell in line.split("\t")]

@@ -72,7 +72,7 @@ class NextTokens(Supervised):
         return outputs.flatten(0, 1), self.targets(batch.targets, outputs).flatten()
 
     def told(self, outputs: Tensor, targets: Tensor) -> dict[str, NDArray[Any]]:
-        """Token ids (N, L), those found likeliest at each place given the true ones before, and their mean probability."""
+        """Token ids (N, L), those likeliest at each place given the true ones before, and their mean probability."""
         targets = self.targets(targets, outputs)
         counts = targets != PADDING
         probability, prediction = outputs.float().softmax(dim=2).max(dim=2)
