@@ -32,6 +32,10 @@ RATES = {
     "textcnn": (1e-3, 0.01),
     "transformer": (5e-4, 0.01),
     "conv_recurrent": (6e-3, 0.01),
+    "gpt": (2e-3, 0.1),
+    "lstm_lm": (4e-3, 0.01),
+    "seq2seq": (2e-3, 0.01),
+    "translator": (1e-3, 0.01),
 }
 RECURRENT = ("conv_recurrent", "elman", "lstm", "gru", "lstm_lm", "seq2seq")
 MANY_PICTURES = 20_000  # enough for a single pass to teach much
@@ -42,6 +46,10 @@ FORECAST_STEPS = 1000
 TEXT_STEPS = 500  # a bag of words learns fast, and then by heart
 AUDIO_SAMPLES = 25_000  # recordings that a network is shown in all
 TRANSCRIBED_SAMPLES = 20_000  # that teach more each
+TOKENS = ("language", "translation")  # tasks of a token at every place
+TOKENS_READ = 12_000_000  # in all passes over a running text: a quarter of an hour on a processor
+PAIRS_READ = 150_000  # in all passes over pairs of texts
+MUCH_TEXT = 200_000  # tokens, enough for a wider network
 HURRIED = (1e-2, 0.02)  # of the small convolutional network that a goal is reached with
 OUTLIERS = 0.01  # from this share of far-out targets on, a squared error would follow them instead of the rest
 # Shown where asked for.
@@ -95,9 +103,11 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
     many_pictures = facts.kind == "images" and facts.rows >= MANY_PICTURES
     hurried = recipe.goal is not None and many_pictures and recipe.model is None and not facts.own_model
     choices.append(Choice("task", facts.task.kind, facts.task.why))
-    if facts.kind == "text":
+    if facts.kind in ("text", "corpus", "pairs"):
         choose("tokens", lambda: _tokens(facts))
-        choose("length", lambda: (facts.shape[0], "tokens kept of a text: all of them, but of outliers"))
+    if facts.kind in ("text", "corpus"):
+        kept = "tokens kept of a text: all of them, but of outliers"
+        choose("length", lambda: (facts.shape[0], kept if facts.kind == "text" else "tokens that are read at a time"))
     if facts.own_model:
         choices.append(Choice("model", "your own network", "given"))
     else:
@@ -105,13 +115,14 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
         choose("initialization", lambda: _initialization(recipe))
         if facts.kind == "series":
             choose("instance", lambda: ("revin", "each window by its own mean and deviation: levels and swings drift"))
-    if facts.kind != "text" or facts.task.kind == "regression":
+    if facts.kind not in ("text", "corpus", "pairs") or facts.task.kind == "regression":
         choose("scale", lambda: _scale(facts))
     if facts.kind == "images" and recipe.scale:
         choose("pixels", lambda: _pixels(facts))
     choose("loss", lambda: _loss(recipe, facts))
     if facts.task.kind not in ("regression", "transcription", "forecasting"):
-        choose("class_weights", lambda: ("none", "every sample counts the same"))
+        if facts.task.kind not in TOKENS:
+            choose("class_weights", lambda: ("none", "every sample counts the same"))
         choose("label_smoothing", lambda: _label_smoothing(recipe, facts))
     choose("metrics", lambda: _metrics(facts))
     choose("batch_size", lambda: _batch_size(recipe, facts, hurried))
@@ -133,10 +144,16 @@ def advise(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[Choice]]:
 
 def _tokens(facts: Facts) -> tuple[Named, str]:
     why = "texts of one or two words" if facts.tokens == "characters" else "the units of meaning"
+    if facts.kind == "corpus":
+        why = {"characters": "few to learn, and none unknown", "bpe": "much text: pieces of words say more each"}.get(
+            facts.tokens, "asked for"
+        )
     return Named(name=facts.tokens), why
 
 
 def _clip_norm(recipe: Recipe) -> tuple[float, str]:
+    if _is(recipe, "gpt", "translator"):
+        return 1.0, "usual for Transformers: a rare large step is cut"
     if _is(recipe, *RECURRENT):
         return 1.0, "recurrence: gradients that grow from step to step are cut"
     return 0.0, "no recurrence: gradients stay in bounds"
@@ -162,6 +179,8 @@ def _model(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[Named, str]:
         average = min(facts.season, facts.shape[0] - 1) // 2 * 2 + 1  # a season, and odd
         why = "trend and the rest continued by a linear layer each, which larger networks seldom beat"
         return Named.model_validate({"name": "dlinear", "window": max(average, 3)}), why
+    if facts.task.kind in TOKENS:
+        return _token_model(facts)
     if facts.kind == "text":
         return _text_model(facts)
     if facts.task.kind == "transcription":
@@ -201,6 +220,18 @@ def _text_model(facts: Facts) -> tuple[Named, str]:
     else:
         name, why = "gru", f"{'pieces of words' if facts.tokens == 'bpe' else 'characters'}: their order says most"
     return Named.model_validate({"name": name, "dropout": 0.5 if name != "gru" else 0.3}), why
+
+
+def _token_model(facts: Facts) -> tuple[Named, str]:
+    if facts.task.kind == "translation":
+        why = "reads, then writes and looks back at what it read; dropout, for there are never enough pairs"
+        return Named.model_validate({"name": "seq2seq", "attention": "general", "dropout": 0.3}), why
+    if facts.accelerator != "cpu":
+        return Named.model_validate({"name": "gpt", "width": 256, "layers": 6}), "a Transformer, which fills a GPU"
+    much = facts.rows * facts.shape[0] >= MUCH_TEXT
+    width, dropout = (256, 0.0) if much else (128, 0.1)
+    options = {"name": "lstm_lm", "width": width, "hidden": width, "dropout": dropout}
+    return Named.model_validate(options), "on a processor it learns more in the same time than a Transformer"
 
 
 def _initialization(recipe: Recipe) -> tuple[Named, str]:
@@ -244,6 +275,10 @@ def _loss(recipe: Recipe, facts: Facts) -> tuple[Named, str]:
             Named(name="ctc"),
             "texts of unknown timing: all paths that say the text count",
         ),
+        **dict.fromkeys(
+            TOKENS,
+            (Named(name="sparse_categorical_cross_entropy"), "the next token: a logit for each, in nats per token"),
+        ),
         "multiclass": (
             Named(name="sparse_categorical_cross_entropy"),
             f"{facts.task.outputs} classes as integers: one logit each, softmax inside the loss",
@@ -257,6 +292,8 @@ def _label_smoothing(recipe: Recipe, facts: Facts) -> tuple[float, str]:
         return 0.1, f"{_pictures(facts)}: a network that is never quite sure generalises better"
     if facts.kind == "text" and facts.task.kind in ("binary", "multiclass") and cross_entropy:
         return 0.1, "text: a network that is never quite sure generalises better"
+    if facts.task.kind == "translation":
+        return 0.1, "there is more than one right translation"
     return 0.0, "targets are taken as they are"
 
 
@@ -271,6 +308,9 @@ def _batch_size(recipe: Recipe, facts: Facts, hurried: bool) -> tuple[int, str]:
         return 16, "each recording teaches by all its characters"
     if facts.task.kind == "segmentation":
         return 8, "each picture teaches by all its pixels"
+    if facts.task.kind in TOKENS:
+        most = 64 if facts.task.kind == "translation" or facts.accelerator != "cpu" else 16
+        return min(max(2 ** int(math.log2(max(facts.rows // 20, 1))), 2), most), "each teaches by all its tokens"
     if _is_picture(facts):
         if hurried:
             return 128, "a goal: larger steps, fewer of them"
@@ -293,6 +333,10 @@ def _epochs(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     if facts.task.kind == "segmentation":
         epochs = min(max(SEGMENTATION_STEPS * 8 // facts.rows, 10), 100)
         return epochs, f"{facts.rows} pictures: the fewer, the more passes"
+    if facts.task.kind in TOKENS:
+        whole = facts.rows if facts.task.kind == "translation" else facts.rows * facts.shape[0]
+        read = PAIRS_READ if facts.task.kind == "translation" else TOKENS_READ
+        return min(max(round(read / whole), 5), 100), "the less there is to read, the more passes"
     if facts.kind == "images" and recipe.weights:
         return 12 if facts.rows < 4000 else 4, "weights that were learned before need few passes more"
     if facts.kind == "audio":
@@ -363,7 +407,8 @@ def _patience(recipe: Recipe) -> tuple[int, str]:
 
 
 def _threads(recipe: Recipe, facts: Facts) -> tuple[int, str]:
-    if facts.kind == "text" and not _is(recipe, "bag_of_embeddings", *RECURRENT):
+    written = facts.kind in ("text", "corpus") and not _is(recipe, "bag_of_embeddings", *RECURRENT)
+    if written or facts.kind == "pairs":
         return facts.cores, "all cores"
     small = not _is_picture(facts) or min(facts.shape[1:]) < 16
     if small and facts.parameters < 100_000:

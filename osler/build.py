@@ -17,6 +17,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from osler.data.audioencoder import AudioEncoder
 from osler.data.augment import Compose, Mix, Mixing, MovingMasks, from_names
 from osler.data.batches import Batches, Dataset
+from osler.data.corpus import CorpusEncoder
+from osler.data.pairencoder import PairEncoder
 from osler.data.pixels import scaler_of
 from osler.data.preprocess import Preprocess
 from osler.data.rowfiles import StreamedDataset
@@ -43,8 +45,11 @@ from osler.nn.segmentation_losses import VOID, Dice, DiceCrossEntropy
 from osler.objectives.classification import Classification
 from osler.objectives.ctc import Transcription
 from osler.objectives.forecasting import Forecasting
+from osler.objectives.language import Language
 from osler.objectives.regression import Regression
 from osler.objectives.segmentation import Segmentation
+from osler.objectives.tokens import PADDING
+from osler.objectives.translation import Translation
 from osler.optim import OPTIMIZERS, SCHEDULES, parameter_groups
 from osler.optim.depth import decay_rates, groups_by_depth
 from osler.recipe import CheckpointSettings, EngineSettings, Named, Recipe
@@ -77,7 +82,10 @@ COMPARE_CLASSES = (
 )
 OF_PIXELS = (SparseCategoricalCrossEntropy, Dice, DiceCrossEntropy)
 AT_ONCE = 1024  # samples a batch where nothing is learned
-Supervised = Classification | Regression | Segmentation | Transcription | Forecasting
+LOGITS_AT_ONCE = 2**24  # of tokens, for a vocabulary is large
+Supervised = Classification | Regression | Segmentation | Language | Translation | Transcription | Forecasting
+# What a network for a task has, beside its forward pass.
+WRITERS = {"language": "begin", "translation": "encode"}
 
 
 def with_known_names(recipe: Recipe) -> Recipe:
@@ -119,6 +127,9 @@ def build_model(recipe: Recipe, preprocess: Preprocess) -> nn.Module:
     options = recipe.model.options
     if preprocess.vocabulary is not None:
         options |= _of_texts(recipe.model, preprocess.vocabulary)
+    if (needed := WRITERS.get(task.kind)) and not hasattr(MODELS[recipe.model.name], needed):
+        fitting = ", ".join(name for name in MODELS if hasattr(MODELS[name], needed))
+        raise InputError(f"{recipe.model.name} is no network for a task of {task.kind}; these are: {fitting}")
     if task.kind == "forecasting":
         model = _forecaster(recipe, preprocess.shape, task)
     else:
@@ -160,6 +171,8 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
     options = dict(recipe.loss.options)
     if recipe.label_smoothing:
         options["label_smoothing"] = recipe.label_smoothing
+    if task.kind in WRITERS and recipe.loss.name == "sparse_categorical_cross_entropy":
+        options["ignore_index"] = PADDING
     if isinstance(recipe.class_weights, dict):
         options["class_weights"] = _in_order(recipe.class_weights, task.classes)
     if task.kind == "segmentation" and recipe.loss.name == "sparse_categorical_cross_entropy":
@@ -186,6 +199,16 @@ def build_objective(recipe: Recipe, preprocess: Preprocess) -> Supervised:
         if mixing := _mixing(recipe):
             raise InputError(f"{type(mixing[0]).__name__.lower()} has no meaning for masks: leave it out of augment")
         return Segmentation(task, criterion, metrics)
+    if task.kind in WRITERS:
+        if not isinstance(criterion, SparseCategoricalCrossEntropy):
+            raise InputError(
+                f"loss {recipe.loss.name!r} does not leave out padding: tokens need sparse_categorical_cross_entropy"
+            )
+        encoder = preprocess.inputs
+        if isinstance(encoder, CorpusEncoder):
+            return Language(task, criterion, metrics, encoder.tokenizer.decode, encoder.density)
+        assert isinstance(encoder, PairEncoder)
+        return Translation(task, criterion, metrics, encoder.target.decode)
     if task.kind not in ("regression", "forecasting"):
         return Classification(task, criterion, metrics)
     mean, std = (scaler.mean.tolist(), scaler.std.tolist()) if scaler else (None, None)
@@ -377,7 +400,7 @@ def learning_batches(
     if task.kind == "segmentation":
         augment, mix = Compose(()), MovingMasks(augment)  # the masks go where their pictures go
     lengths = {}
-    if preprocess.vocabulary is not None and isinstance(data, Dataset):
+    if preprocess.kind in ("text", "pairs") and isinstance(data, Dataset):
         lengths["lengths"] = filled(data.inputs)
     transform = preprocess.transform()
     if isinstance(preprocess.inputs, AudioEncoder) and augment.parts:  # spectrograms are augmented, not samples
@@ -405,5 +428,7 @@ def plain_batches(
     processes: int = 1,
 ) -> Batches | StreamedBatches:
     """Batches to look at: in order, as they are; of each, the part of this process."""
-    transform = preprocess.transform()
-    return open_batches(data, AT_ONCE, transform=transform, device=device or "cpu", rank=rank, processes=processes)
+    transform, size = preprocess.transform(), AT_ONCE
+    if preprocess.targets.task.kind in WRITERS:
+        size = max(min(LOGITS_AT_ONCE // (preprocess.targets.task.outputs * preprocess.shape[0]), AT_ONCE), processes)
+    return open_batches(data, size, transform=transform, device=device or "cpu", rank=rank, processes=processes)

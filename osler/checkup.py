@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from osler.data.batches import Batches, Dataset
+from osler.data.pairencoder import PairEncoder
 from osler.data.prepare import Prepared
 from osler.doctor.diagnosis import Diagnosis
 from osler.doctor.doctor import Doctor
@@ -87,13 +88,15 @@ def loss_of(objective: Supervised, network: nn.Module) -> Callable[[Any, Tensor]
     return loss
 
 
-def some(data: Prepared, name: str) -> tuple[Tensor, Tensor | None]:
+def some(data: Prepared, name: str) -> tuple[Any, Tensor | None]:
     """Samples of a part as the network sees them, and their targets: all, or from all over it."""
     part: Dataset = data.sample(name, FEWEST)
     each = max(1, part.inputs[0].numel())
     most = max(FEWEST, NUMBERS // each)
     if len(part) > most:
         part = part[torch.randperm(len(part), generator=torch.Generator().manual_seed(0))[:most]]
+    if isinstance(pairs := data.preprocess.inputs, PairEncoder):
+        return pairs.parted(part.inputs), part.targets
     if data.preprocess.vocabulary is not None:
         return part.inputs.long(), part.targets  # of one length in all parts, so that their rows can be compared
     [batch] = Batches(part, len(part), transform=data.preprocess.transform())

@@ -65,7 +65,9 @@ def train(
     freeze: Annotated[
         str | None, typer.Option(help="modules that keep their weights; backbone: all but the head")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="classification, regression …, if not as inferred")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification, regression, language, translation …, if not as inferred")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the training data")] = None,
     batch_size: Annotated[
         str | None, typer.Option(help="samples a step: 1 stochastic, all: batch gradient descent")
@@ -319,6 +321,68 @@ def evaluate(run: RunArgument, source: SourceArgument, as_json: JsonOption = Fal
     else:
         for name, value in metrics.items():
             typer.echo(f"{name:<16} {value:.4f}")
+
+
+@app.command()
+def generate(
+    run: RunArgument,
+    prompt: Annotated[str, typer.Option(help="the text to go on with")] = "\n",
+    length: Annotated[int, typer.Option(help="tokens to write")] = 500,
+    temperature: Annotated[float, typer.Option(help="below 1 more careful, above 1 bolder; 0: the likeliest")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(help="draw from the k likeliest tokens only")] = None,
+    top_p: Annotated[float | None, typer.Option(help="draw from the likeliest that have this share together")] = None,
+    seed: Annotated[int | None, typer.Option(help="the same one writes the same text")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a text, as a language model has learned to.
+
+    Example: osler generate runs/shakespeare --prompt "ROMEO:" --temperature 0.8 --seed 1
+    """
+    from osler.generating import generate as go_on
+    from osler.run import load
+
+    text = go_on(load(run), prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    if as_json:
+        print_json({"prompt": prompt, "text": text, "seed": seed})
+    else:
+        typer.echo(text)
+
+
+@app.command()
+def translate(
+    run: RunArgument,
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT…", help="texts, or a file with one a line")],
+    beam: Annotated[int, typer.Option(help="beginnings that are kept; 1: the likeliest word each time")] = 5,
+    attention: Annotated[Path | None, typer.Option(help="draw where the network looked, to this SVG file")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Translate texts with a run that has learned to.
+
+    Example: osler translate runs/multi30k "A man rides a bicycle." --attention bicycle.svg
+    """
+    from osler.data.sources import existing
+    from osler.data.text import read_lines
+    from osler.folder import write_text
+    from osler.run import load
+    from osler.translating import alignment
+    from osler.translating import translate as written
+
+    trained = load(run)
+    notes: list[str] = []
+    path = existing(texts[0]) if len(texts) == 1 else None
+    lines = texts if path is None or path.is_dir() else [line for line in read_lines(path, notes) if line]
+    if attention is not None and not attention.absolute().parent.is_dir():
+        raise InputError(f"cannot write {attention}: there is no folder {attention.parent}")
+    found = written(trained, lines, beam=beam)
+    if attention is not None:
+        write_text(attention, alignment(trained, lines[0]))
+    if unknown := sum(one.unknown for one in found):
+        notes.append(f"{unknown} words or signs were never seen in training")
+    print_notes(notes)
+    if as_json:
+        print_json({"translations": [one.record() for one in found]})
+    else:
+        typer.echo("\n".join(one.translation for one in found))
 
 
 @app.command()

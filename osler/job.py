@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file, save_model
 from torch import nn
 
-from osler import __version__
+from osler import __version__, generating, translating
 from osler.advice import Facts, advise, outlying
 from osler.build import (
     balanced,
@@ -39,6 +39,8 @@ from osler.build import (
 from osler.checkup import Checkup
 from osler.data.audio import Sound
 from osler.data.batches import Dataset
+from osler.data.corpus import CorpusEncoder
+from osler.data.pairencoder import PairEncoder
 from osler.data.prepare import Prepared, prepare
 from osler.data.rowfiles import StreamedDataset
 from osler.data.seriesencoder import SeriesEncoder
@@ -211,7 +213,7 @@ def _opened(source: object, recipe: Recipe, usual_size: int | None) -> Any:
         if getattr(recipe, field) is not None:
             raise InputError(f"{field} is for forecasting: say --task forecasting, or a horizon, or leave it out")
     sound = Sound(recipe.label_pattern, recipe.sample_rate)
-    return open_source(source, recipe.target, recipe.image_size, usual_size=usual_size, sound=sound)
+    return open_source(source, recipe.target, recipe.image_size, usual_size=usual_size, sound=sound, task=recipe.task)
 
 
 def _sharding(recipe: Recipe) -> bool:
@@ -277,7 +279,8 @@ def _train(
         choices = [Choice(**choice) for choice in begun["choices"]]
     if recipe.class_weights == "balanced":
         counts = data.class_counts("train")
-        assert counts is not None
+        if counts is None:
+            raise InputError(f"class_weights=balanced is for classes, but this is a task of {data.task.kind}")
         recipe = recipe.model_copy(update={"class_weights": balanced(data.task.classes, counts)})
 
     with threads(recipe.threads):
@@ -356,6 +359,7 @@ def _train(
         held_out = plain_batches(data.preprocess, data.parts["test"], recipe.device)
         series = data.preprocess.inputs if isinstance(data.preprocess.inputs, SeriesEncoder) else None
         judged = judge(network, objective, held_out, data.raw["test"], series)
+        judged = _with_samples(judged, network, data, recipe.seed)
         if checkup is not None:
             checkup.finish(work)
 
@@ -489,7 +493,7 @@ def _facts(data: Prepared, own: nn.Module | None, weights: Weights | None) -> Fa
         rows=len(data.parts["train"]),
         shape=data.preprocess.shape,
         outlying=outlying(targets.numpy()) if data.task.kind == "regression" else 0.0,
-        tokens=inputs.tokenizer.kind if isinstance(inputs := data.preprocess.inputs, TextEncoder) else "",
+        tokens=_token_kind(data),
         own_model=own is not None,
         weights_of=architecture_of(weights) if weights is not None and own is None else {},
         pixels="data" if weights is None else weights.pixels,
@@ -500,13 +504,35 @@ def _facts(data: Prepared, own: nn.Module | None, weights: Weights | None) -> Fa
     )
 
 
+def _with_samples(judged: dict[str, Any], network: nn.Module, data: Prepared, seed: int) -> dict[str, Any]:
+    """What was judged, and where the network writes what it wrote."""
+    encoder, test = data.preprocess.inputs, data.parts["test"]
+    if not isinstance(test, Dataset):
+        return judged
+    if isinstance(encoder, CorpusEncoder):
+        return {**judged, "samples": generating.samples(network, encoder, test.inputs, seed)}
+    if isinstance(encoder, PairEncoder):
+        sources = test.inputs[:, : encoder.lengths[0]]
+        metrics, shown = translating.judged(network, encoder, sources, data.raw["test"])
+        return {**judged, "metrics": judged["metrics"] | metrics, "samples": shown}
+    return judged
+
+
+def _token_kind(data: Prepared) -> str:
+    inputs = data.preprocess.inputs
+    if isinstance(inputs, PairEncoder):
+        return inputs.target.kind
+    return inputs.tokenizer.kind if isinstance(inputs, TextEncoder | CorpusEncoder) else ""
+
+
 def _layer_table(network: nn.Module, data: Prepared) -> list[dict[str, Any]]:
     """The network's layers, seen by letting one sample through."""
     batch = next(iter(plain_batches(data.preprocess, data.parts["train"][:1])))
     try:
-        return [asdict(layer) for layer in layers(network, batch.inputs)]
+        inputs = batch.inputs if isinstance(batch.inputs, tuple) else (batch.inputs,)
+        return [asdict(layer) for layer in layers(network, *inputs)]
     except RuntimeError as error:
-        shape = tuple(batch.inputs.shape)
+        shape = tuple(map(tuple, (x.shape for x in inputs))) if len(inputs) > 1 else tuple(inputs[0].shape)
         raise InputError(f"the network cannot take a batch of shape {shape}: {' '.join(str(error).split())}") from error
 
 

@@ -86,7 +86,9 @@ class Recipe(BaseModel):
     source: str | None = Field(None, description="embedded data set, file or folder")
     target: Names | None = Field(None, min_length=1, description="column(s) to predict, by name or position")
     task: str | None = Field(
-        None, description="classification, binary, multiclass, multilabel, regression, transcription or forecasting"
+        None,
+        description="classification, binary, multiclass, multilabel, regression, transcription, forecasting, language "
+        "or translation",
     )
     group: str | None = Field(None, description="column: rows of one group stay on one side of the split")
     time: str | None = Field(None, description="column: later rows are held out")
@@ -100,7 +102,7 @@ class Recipe(BaseModel):
     drop: Names = Field([], description="columns to leave out")
     image_size: PositiveInt | None = Field(None, description="side to which the pictures of a folder are brought")
     tokens: Named | None = Field(None, description="what texts are cut into: words, characters or bpe")
-    length: PositiveInt | None = Field(None, description="tokens kept of a text")
+    length: PositiveInt | None = Field(None, description="tokens kept of a text, or read at a time")
     label_pattern: str | None = Field(None, description="of recordings' names: {label}_{speaker}_{take}")
     sample_rate: PositiveInt | None = Field(None, description="Hz that recordings are brought to")
     seconds: float | None = Field(None, gt=0, description="length that recordings are brought to")

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "segmentation", "transcription", "forecasting"]
+TaskKind = Literal[
+    "binary",
+    "multiclass",
+    "multilabel",
+    "regression",
+    "segmentation",
+    "transcription",
+    "forecasting",
+    "language",
+    "translation",
+]
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be predicted: its kind, how many numbers the network must give, and what they are called."""
+    """What is to be predicted: its kind, how many numbers the network gives (at a place), and what they are called."""
 
     kind: TaskKind
     outputs: int

@@ -18,6 +18,7 @@ from osler.build import Supervised, build_model, build_objective, plain_batches
 from osler.data.audio import Sound
 from osler.data.audioencoder import AudioEncoder
 from osler.data.batches import Dataset
+from osler.data.pairencoder import PairEncoder
 from osler.data.parts import Part
 from osler.data.preprocess import Preprocess
 from osler.data.rows import open_rows
@@ -28,6 +29,7 @@ from osler.forecasting import backtest, forecast, read, standardised, windows
 from osler.objectives.objective import forward
 from osler.recipe import Recipe
 from osler.training.meter import evaluate
+from osler.translating import BEAM, write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +139,7 @@ class Run:
         Of a series: what comes after its end, one row a step (see `forecast`).
         Classification adds `probability` (of the predicted class) and one `p(class)` for each; pictures and recordings
         a `file`.
+        Translations are written with a beam of 5.
         `data`: what `train` takes, with or without the target; columns in any order. What was odd goes to `notes`.
         """
         import pandas as pd
@@ -145,6 +148,10 @@ class Run:
             return forecast(self, data, notes=notes)
         notes = [] if notes is None else notes
         part, encoded = self._encoded(data, notes)
+        if isinstance(pairs := self.preprocess.inputs, PairEncoder):
+            sources = encoded.inputs[:, : pairs.lengths[0]]
+            with threads(self.recipe.threads):
+                return pd.DataFrame({"prediction": write(self.model, pairs, sources, BEAM)[0]})
         with threads(self.recipe.threads), torch.inference_mode():
             outputs = [
                 forward(self.model, b.inputs) for b in plain_batches(self.preprocess, encoded, self.recipe.device)
@@ -158,7 +165,7 @@ class Run:
         """Loss and metrics on rows whose target is known. Raises InputError where it is not."""
         notes = [] if notes is None else notes
         part = self._read(data, notes)
-        if part.targets is None:
+        if part.targets is None and self.preprocess.kind != "corpus":  # whose targets are in the text
             names = ", ".join(map(repr, self.objective.task.names))
             raise InputError(f"nothing to compare with: the data has no target {names}")
         encoded = self.preprocess.encode(part, notes)

@@ -44,6 +44,8 @@ MAY_IMPORT = {
 # Where the parts meet.
 TOP = {
     "explaining",
+    "generating",
+    "translating",
     "explainpage",
     "looking",
     "run",

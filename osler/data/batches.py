@@ -127,7 +127,8 @@ class Batches:
 
     def _batch(self, order: Tensor | None, first: int, last: int) -> Batch:
         start, end = share(first, last, self.rank, self.processes)
-        part = self.data[slice(start, end) if order is None else order[start:end]]
+        data: Dataset = of_epoch(self.data, self.epoch)
+        part = data[slice(start, end) if order is None else order[start:end]]
         if part.inputs.device != self.device:
             part = part.to(self.device)
         part = augmented(part, of_epoch(self.augment, self.epoch), of_epoch(self.mix, self.epoch), self.chance)
@@ -174,10 +175,10 @@ def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.
     return torch.cat([batches.flatten(), order[whole:]])
 
 
-def of_epoch(augment: Any, epoch: int) -> Any:
-    """The augmentation, or what mixes, of this pass over the data, where passes differ."""
-    renew: Callable[[int], Any] | None = getattr(augment, "of_epoch", None)
-    return augment if renew is None else renew(epoch)
+def of_epoch(what: Any, epoch: int) -> Any:
+    """The data, the augmentation, or what mixes, of this pass over the data, where passes differ."""
+    renew: Callable[[int], Any] | None = getattr(what, "of_epoch", None)
+    return what if renew is None else renew(epoch)
 
 
 def augmented(part: Dataset, augment: Augmentation | None, mix: Mixing | None, chance: torch.Generator) -> Dataset:

@@ -50,6 +50,7 @@ def held_share(name: str, total: int, rest: int) -> float:
 def split_told(task: Task, group: str | None, time: str | None, given: list[str], sizes: dict[str, int]) -> str:
     """The sentence about the split."""
     how = f"by groups of {group!r}" if group else f"in the order of {time!r}" if time else "at random"
+    how = "by the texts to translate" if task.kind == "translation" else how
     how += ", every class in its share" if not (group or time) and task.kind in ("binary", "multiclass") else ""
     told = "" if "all" in given else f" ({' and '.join(given)} as given)"
     return f"split {how}{told}: " + ", ".join(f"{count} {name}" for name, count in sizes.items())
@@ -95,6 +96,8 @@ def _respecting(part: Part, task: Task, group: str | None, time: str | None) -> 
         return {"groups": np.array([str(text) for text in as_texts(part.column(group, "group"))], dtype=object)}
     if time is not None:
         return {"times": _times(part, time)}
+    if task.kind == "translation":  # one text may have several translations
+        return {"groups": part.inputs.iloc[:, 0].to_numpy()}
     if task.kind in ("binary", "multiclass"):
         return {"labels": class_indices(part, task)}
     return {}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from osler.records import Task
 
-SourceKind = Literal["table", "images", "arrays", "text", "audio", "series"]
+SourceKind = Literal["table", "images", "arrays", "text", "audio", "series", "corpus", "pairs"]
 
 
 class LookedUp(Protocol):

@@ -147,6 +147,10 @@ def prepare(
         if test is not None:
             raise InputError(f"test {test!r} chooses rows in memory, but {source.where} is larger: give it a test file")
         return _on_disk(source, notes, Options(task, group, time, weight, tuple(drop), scale, seed), cache)
+    if source.kind in ("corpus", "pairs"):
+        return _tokens_alone(
+            source, notes, Options(task, group, time, weight, tuple(drop), scale, seed), tokens, length
+        )
     main = "all" if "all" in source.parts else "train"
     parts = {}
     given = source.parts
@@ -188,6 +192,24 @@ def prepare(
     # Values that are new in the held-out parts say nothing about the user's data: they were split off by us.
     encoded = {name: preprocess.encode(part, notes if name in parts else None) for name, part in raw.items()}
     return Prepared(the_task, preprocess, raw, encoded)
+
+
+def _tokens_alone(
+    source: Source, notes: list[str], options: Options, tokens: Mapping[str, Any] | None, length: int | None
+) -> Prepared:
+    """Running text, and pairs of texts, which have no columns."""
+    from osler.data.corpus import prepare_corpus
+    from osler.data.pairencoder import prepare_pairs
+
+    _given_task(source, options.task)
+    asked = {"group": options.group, "time": options.time, "weight": options.weight, "drop": options.drop}
+    if wrong := next((name for name, value in asked.items() if value), None):
+        raise InputError(
+            f"{wrong} names a column of a table, but {source.where} is for {_given_task(source, None).kind}"
+        )
+    if source.kind == "corpus":
+        return prepare_corpus(source, notes, tokens, length)
+    return prepare_pairs(source, notes, tokens, length, options.seed)
 
 
 def _on_disk(source: LargeTable | LargeImages, notes: list[str], options: Options, parent: Path | None) -> Prepared:

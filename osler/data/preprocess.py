@@ -12,6 +12,8 @@ from torch import Tensor
 
 from osler.data.audioencoder import AudioEncoder
 from osler.data.batches import Dataset
+from osler.data.corpus import CorpusEncoder
+from osler.data.pairencoder import PairEncoder
 from osler.data.parts import Part, SourceKind
 from osler.data.pixels import scaler_of
 from osler.data.scaling import Standardizer
@@ -137,7 +139,16 @@ def _refuse_gaps(values: NDArray[Any]) -> None:
         )
 
 
-InputEncoder = TableEncoder | ImageEncoder | ArrayEncoder | TextEncoder | AudioEncoder | SeriesEncoder
+InputEncoder = (
+    TableEncoder
+    | ImageEncoder
+    | ArrayEncoder
+    | TextEncoder
+    | AudioEncoder
+    | SeriesEncoder
+    | CorpusEncoder
+    | PairEncoder
+)
 ENCODERS: dict[str, type[InputEncoder]] = {
     "table": TableEncoder,
     "images": ImageEncoder,
@@ -145,6 +156,8 @@ ENCODERS: dict[str, type[InputEncoder]] = {
     "text": TextEncoder,
     "audio": AudioEncoder,
     "series": SeriesEncoder,
+    "corpus": CorpusEncoder,
+    "pairs": PairEncoder,
 }
 
 
@@ -187,6 +200,8 @@ class Preprocess:
         if isinstance(self.inputs, SeriesEncoder):
             known = part.targets is not None
             return Dataset(*self.inputs.both(part.inputs)) if known else Dataset(self.inputs.encode(part.inputs))
+        if isinstance(self.inputs, CorpusEncoder | PairEncoder):
+            return self.inputs.encode(part, notes)  # whose targets are tokens, too
         part = part.with_target(self.targets.task.names[0])
         inputs = self.inputs.encode(part.inputs, notes)
         targets = None if part.targets is None else torch.from_numpy(self.targets.encode(part.targets))
@@ -205,9 +220,11 @@ class Preprocess:
     @property
     def vocabulary(self) -> int | None:
         """How many tokens there are, padding included; None of what is no text."""
-        return len(self.inputs.tokenizer) if isinstance(self.inputs, TextEncoder) else None
+        if isinstance(self.inputs, PairEncoder):
+            return len(self.inputs.source)
+        return len(self.inputs.tokenizer) if isinstance(self.inputs, TextEncoder | CorpusEncoder) else None
 
-    def transform(self) -> Callable[[Tensor], Tensor] | None:
+    def transform(self) -> Callable[[Tensor], Any] | None:
         """What a batch still needs when it is used."""
         return None if isinstance(self.inputs, TableEncoder) else self.inputs.transform()
 

@@ -50,6 +50,10 @@ def _rows(source: object, kind: str, shape: Sequence[int], targets: Sequence[str
     known: Any = None
     if isinstance(source, tuple) and len(source) == 2:
         inputs, known = source
+    if kind in ("corpus", "pairs"):
+        texts = inputs.iloc[:, 0] if hasattr(inputs, "columns") else [inputs] if isinstance(inputs, str) else inputs
+        part = Part(text_frame(list(map(str, texts))), None, tuple(str(i) for i in range(len(texts))))
+        return part if known is None else replace(part, targets=text_frame(list(map(str, known))))
     if kind in ("table", "text") and not is_texts(inputs):
         inputs = tidy(inputs, "the data")
         return _table_part(inputs, targets) if known is None else pair_part(inputs, known, tuple(targets))
@@ -71,6 +75,8 @@ def _pictures_only(part: Part, kind: str) -> Part:
 
 def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Sequence[str], notes: list[str]) -> Part:
     path = existing(source)
+    if kind in ("corpus", "pairs"):
+        return _running_rows(source, path, kind, targets, notes)
     if kind == "text" and (texts := _text_rows(source, path, notes)) is not None:
         return texts
     if path is not None and kind in ("table", "text") and not path.is_dir():
@@ -90,6 +96,27 @@ def _rows_at(source: str | Path, kind: str, shape: Sequence[int], targets: Seque
         )
     if found.kind != kind and (found.kind, kind) != ("table", "text"):
         raise InputError(f"this run was trained on {kind}, but {str(source)!r} holds a source of kind {found.kind!r}")
+    notes.extend(found.notes)
+    return found.parts.get("test", next(iter(found.parts.values())))
+
+
+def _running_rows(source: str | Path, path: Path | None, kind: str, targets: Sequence[str], notes: list[str]) -> Part:
+    """Running text, pairs of texts, or texts to translate: the lines of a file, or the text itself."""
+    from osler.data.corpus import read_corpus
+    from osler.data.pairs import is_pair_text, read_pair_folder, read_pair_table
+    from osler.data.text import read_lines
+
+    if path is None:
+        return Part(text_frame([str(source)]), None, ("0",))
+    if kind == "corpus":
+        found = read_corpus(path)
+    elif path.is_dir():
+        found = read_pair_folder(path, list(targets))
+    elif path.suffix.lower() in SUFFIXES or is_pair_text(path):
+        found = read_pair_table(path, None)
+    else:
+        lines = read_lines(path, notes)
+        return Part(text_frame(lines), None, tuple(f"line {i}" for i in range(1, len(lines) + 1)))
     notes.extend(found.notes)
     return found.parts.get("test", next(iter(found.parts.values())))
 

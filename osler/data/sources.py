@@ -38,6 +38,7 @@ def open_source(
     *,
     usual_size: int | None = None,
     sound: Sound | None = None,
+    task: str | None = None,
 ) -> Source | LargeTable | LargeImages:
     """Reads a source to learn from; one on disk that needs more memory than `limit_bytes` is only opened.
 
@@ -47,6 +48,8 @@ def open_source(
     DataFrame; or a pair (inputs, targets) of arrays, tensors, lists of texts or DataFrames.
     `target`: the column(s) to predict (tables only). `image_size`: the side to which pictures in files are brought.
     `usual_size`: what they are brought to where that is None and their sizes differ. `sound`: how recordings are read.
+    `task`: "language" or "translation", where a file could be read otherwise; running text without labels (.txt) and
+    pairs of texts (two columns, or a file for each language) are recognised.
     `limit_bytes`: default half of the machine's memory; not of what is free, so that the same run does the same again.
     Raises InputError for whatever cannot be read, with the file and the cure.
     """
@@ -64,6 +67,8 @@ def open_source(
     path = existing(source)
     if path is None:
         return _embedded(str(source), target)
+    if (found := _running(path, target, task)) is not None:
+        return found
     if path.is_dir():
         return _folder(path, target, image_size, usual_size, limit_bytes, sound)
     if path.suffix.lower() == ".npz":
@@ -89,6 +94,30 @@ def existing(source: str | Path) -> Path | None:
         return path if str(source) and path.exists() else None
     except (OSError, RuntimeError):  # a name too long for a path; no such user behind "~"
         return None
+
+
+def _running(path: Path, target: Target, task: str | None) -> Source | None:
+    """Running text or pairs of texts, where they are asked for or nothing else would make sense."""
+    from osler.data.corpus import find_corpus, is_running_text, read_corpus
+    from osler.data.masks import find_masks
+    from osler.data.pairs import find_pairs, is_pair_text, read_pair_folder, read_pair_table
+
+    folder, plain = path.is_dir(), path.suffix.lower() == ".txt"
+    if task == "language":
+        return read_corpus(path)
+    if task == "translation":
+        return read_pair_folder(path, target) if folder else read_pair_table(path, target)
+    if task is not None:
+        return None
+    if folder:
+        if table_files(path) or find_masks(path):
+            return None
+        if find_pairs(path):
+            return read_pair_folder(path, target)
+        return read_corpus(path) if target is None and find_corpus(path) else None
+    if target is None and (plain or path.suffix.lower() == ".tsv") and is_pair_text(path):
+        return read_pair_table(path, target)
+    return read_corpus(path) if target is None and plain and is_running_text(path) else None
 
 
 def _embedded(name: str, target: Target) -> Source:

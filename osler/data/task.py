@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+OF_SOURCES = {  # tasks that the source itself poses
+    "segmentation": "pictures with masks",
+    "language": "running text, in a .txt file or a folder of them",
+    "translation": "a table of two columns, or a folder with a file for each language",
+}
 FEW_NUMBERS = 20  # up to here whole numbers can be classes
 NEED_MORE = ("segmentation", "transcription", "forecasting")  # than columns: masks, recordings, a series
 ROWS_PER_CLASS = 5  # with fewer of them on average, whole numbers are measures rather than classes
@@ -101,8 +106,12 @@ def _infer_several(targets: pd.DataFrame) -> tuple[TaskKind, str]:
 
 
 def _asked(targets: pd.DataFrame, wanted: str) -> tuple[TaskKind, str]:
-    kinds = tuple(kind for kind in get_args(TaskKind) if kind not in NEED_MORE)
+    kinds = tuple(kind for kind in get_args(TaskKind) if kind not in (*NEED_MORE, *OF_SOURCES))
     one = targets.shape[1] == 1
+    if wanted in OF_SOURCES:
+        raise InputError(
+            f"task {wanted!r} needs {OF_SOURCES[wanted]}, but this source has columns or classes to predict"
+        )
     if wanted == "classification":
         several = "multilabel" if one_hot(targets) is None else "multiclass"
         wanted = ("binary" if len(set(known_texts(targets.iloc[:, 0]))) <= 2 else "multiclass") if one else several

@@ -47,7 +47,7 @@ class TextEncoder:
         """
         column = str(frame.columns[0])
         texts = _texts(frame[column])
-        options = _checked(dict(tokens or {}))
+        options = token_options(dict(tokens or {}))
         kind: Any = options.pop("name", "") or _usual_kind(texts)
         tokenizer = Tokenizer.fit(texts, kind, **options)
         lengths = np.array([len(tokenizer.encode(text)) for text in texts])
@@ -152,7 +152,7 @@ def _texts(series: pd.Series[Any]) -> list[str]:
     return ["" if missing else str(text) for text, missing in zip(series, series.isna(), strict=True)]
 
 
-def _checked(options: dict[str, Any]) -> dict[str, Any]:
+def token_options(options: dict[str, Any]) -> dict[str, Any]:
     wanted: dict[str, type] = {"name": str, "size": int, "least": int, "lowercase": bool}
     for name, value in options.items():
         if name not in wanted:

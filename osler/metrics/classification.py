@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osler.errors import InputError, unknown_name
-from osler.metrics.tasks import CLASSIFICATION, fits, probability, whole
+from osler.metrics.tasks import CLASSIFICATION, TOKENS, fits, probability, whole
 from osler.records import TaskKind
 
 if TYPE_CHECKING:
@@ -18,12 +18,17 @@ def accuracy(kind: TaskKind, outputs: int, threshold: float = 0.5) -> Metric:
     """The part of the predictions that are right.
 
     Formula: right / all. multiclass: the most probable class is the prediction; multilabel: over all labels;
-    segmentation: over all known pixels.
+    segmentation: over all known pixels; language and
+    translation: over all tokens but the padding, 0, the likeliest is the prediction.
     Defaults: threshold 0.5 (binary, multilabel: a probability above it is a yes).
     Raises: InputError for regression.
     Source: as old as counting; for multilabel it is one minus the Hamming loss (Schapire and Singer, 2000).
     """
-    fits("accuracy", kind, *CLASSIFICATION, "segmentation")
+    fits("accuracy", kind, *CLASSIFICATION, "segmentation", *TOKENS)
+    if kind in TOKENS:
+        from osler.metrics.streaming import TokenAccuracy
+
+        return TokenAccuracy()
     if kind == "segmentation":
         from osler.metrics.streaming import Overlap
 

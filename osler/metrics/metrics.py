@@ -3,7 +3,8 @@
 Those of classification take probabilities: binary (N,) or (N, 1) with 0/1 targets of the same shape, multiclass (N, C)
 with class indices (N,), multilabel (N, L) with 0/1 targets (N, L). Those of regression take predictions and targets of
 the same shape, (N,) or (N, outputs). Those of segmentation take class indices of pixels (M,), and targets that are
-no class are left out. Values are not checked, since that would wait for the device at each batch.
+no class are left out. Those of language and translation take logits (M, V) and token ids (M,), of which 0 is left
+out. Values are not checked, since that would wait for the device at each batch.
 
 torchmetrics is imported when the first metric is made.
 """
@@ -27,7 +28,7 @@ from osler.metrics.classification import (
 )
 from osler.metrics.regression import mae, mape, mse, r2, rmse
 from osler.metrics.segmentation import dice, iou
-from osler.metrics.sequences import bleu, character_error_rate, perplexity, word_error_rate
+from osler.metrics.sequences import bits_per_character, bleu, character_error_rate, perplexity, word_error_rate
 from osler.metrics.tasks import whole
 from osler.records import TaskKind
 from osler.registry import Registry
@@ -57,6 +58,7 @@ METRICS: Registry[Metric] = Registry(
         "r2": r2,
         "bleu": bleu,
         "perplexity": perplexity,
+        "bits_per_character": bits_per_character,
         "word_error_rate": word_error_rate,
         "character_error_rate": character_error_rate,
     },
@@ -81,6 +83,7 @@ METRICS: Registry[Metric] = Registry(
         "mean_absolute_percentage_error": "mape",
         "r_squared": "r2",
         "r2_score": "r2",
+        "bpc": "bits_per_character",
         "wer": "word_error_rate",
         "cer": "character_error_rate",
     },
@@ -88,7 +91,7 @@ METRICS: Registry[Metric] = Registry(
 
 LOWER_IS_BETTER = {
     *("calibration_error", "mse", "rmse", "mae", "mape"),
-    *("perplexity", "word_error_rate", "character_error_rate"),
+    *("perplexity", "bits_per_character", "word_error_rate", "character_error_rate"),
 }
 
 

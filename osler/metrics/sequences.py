@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osler.metrics.tasks import whole
+from osler.metrics.tasks import TOKENS, whole
 from osler.records import TaskKind
 
 if TYPE_CHECKING:
@@ -28,17 +28,36 @@ def bleu(kind: TaskKind | None = None, outputs: int = 1, n_gram: int = 4, smooth
     return BLEUScore(n_gram=n_gram, smooth=smooth)
 
 
-def perplexity(kind: TaskKind | None = None, outputs: int = 1, ignore_index: int = -100) -> Metric:
+def perplexity(kind: TaskKind | None = None, outputs: int = 1, ignore_index: int | None = None) -> Metric:
     """Among how many equally likely tokens a language model is undecided, on average.
 
     Formula: exp(−mean log p(token)).
     Shapes: update takes logits (…, vocabulary) and token indices (…).
-    Defaults: tokens equal to ignore_index, -100, do not count; without any other the value is nan.
+    Defaults: tokens equal to ignore_index do not count (0 in tasks of language and translation, else -100); without
+    any other the value is nan.
     Source: Jelinek et al., "Perplexity: a measure of the difficulty of speech recognition tasks", 1977.
     """
     from osler.metrics.streaming import Perplexity
 
-    return Perplexity(ignore_index)
+    return Perplexity(_ignored(kind, ignore_index))
+
+
+def bits_per_character(
+    kind: TaskKind | None = None, outputs: int = 1, density: float = 1.0, ignore_index: int | None = None
+) -> Metric:
+    """How many bits a language model needs to write down a character of a text.
+
+    Formula: −mean log₂ p(token) / density; the density is how many characters a token has on average.
+    Shapes, ignore_index: as for perplexity. Defaults: density 1, for tokens that are characters.
+    Source: Graves, "Generating sequences with recurrent neural networks", 2013.
+    """
+    from osler.metrics.streaming import BitsPerCharacter
+
+    return BitsPerCharacter(density, _ignored(kind, ignore_index))
+
+
+def _ignored(kind: TaskKind | None, index: int | None) -> int:
+    return index if index is not None else 0 if kind in TOKENS else -100
 
 
 def word_error_rate(kind: TaskKind | None = None, outputs: int = 1) -> Metric:

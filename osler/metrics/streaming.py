@@ -3,6 +3,7 @@
 All of them add up counts and sums over batches; nothing waits for the device before `compute`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -222,3 +223,35 @@ class Perplexity(Metric):  # type: ignore[misc]
 
     def compute(self) -> Tensor:
         return (self.entropy / self.tokens).exp().float()
+
+
+class BitsPerCharacter(Perplexity):
+    """Mean cross-entropy of the tokens in bits, over the characters that a token has."""
+
+    def __init__(self, density: float, ignore_index: int) -> None:
+        super().__init__(ignore_index)
+        self.density = density
+
+    def compute(self) -> Tensor:
+        return (self.entropy / self.tokens / math.log(2) / self.density).float()
+
+
+class TokenAccuracy(Metric):  # type: ignore[misc]
+    """The part of the tokens (not 0) whose logit is the largest."""
+
+    full_state_update = False
+    right: Tensor
+    tokens: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("right", "tokens"):
+            self.add_state(name, torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, targets: Tensor) -> None:
+        counts = targets != 0
+        self.right = self.right + ((logits.argmax(dim=-1) == targets) & counts).sum()
+        self.tokens = self.tokens + counts.sum()
+
+    def compute(self) -> Tensor:
+        return self.right / self.tokens

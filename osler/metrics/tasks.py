@@ -3,6 +3,7 @@
 from osler.errors import InputError
 from osler.records import TaskKind
 
+TOKENS: tuple[TaskKind, ...] = ("language", "translation")
 CLASSIFICATION: tuple[TaskKind, ...] = ("binary", "multiclass", "multilabel")
 
 
@@ -16,6 +17,8 @@ def default_metrics(kind: TaskKind) -> tuple[str, ...]:
         "segmentation": ("accuracy", "iou"),
         "transcription": ("word_error_rate", "character_error_rate"),
         "forecasting": ("rmse", "mae"),
+        "language": ("perplexity", "bits_per_character"),
+        "translation": ("accuracy", "perplexity"),
     }[kind]
 
 

@@ -1,5 +1,6 @@
 """How a language model goes on with a text: by drawing each next token from those it finds likely."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -29,6 +30,7 @@ def sample(
     top_k: int | None = None,
     top_p: float | None = None,
     end: int | None = None,
+    never: Sequence[int] = (),
     seed: int | None = None,
 ) -> Tensor:
     """Goes on with each row of a prompt for `length` tokens, or until the token `end`.
@@ -37,7 +39,8 @@ def sample(
     each row its prompt, what was drawn, and padding. Each token is computed once, from the state that the model
     carries. `temperature`: logits are divided by it; below 1 likely tokens are drawn more often, at 0 the likeliest
     is taken. `top_k`: only the k likeliest tokens are drawn. `top_p`: only the likeliest that together have this
-    probability, and always the first. `seed`: the same one draws the same tokens. Padding is never drawn.
+    probability, and always the first. `seed`: the same one draws the same tokens. Padding is never drawn, nor are
+    the tokens of `never`.
     Raises: InputError for a prompt without tokens and impossible options.
     Source: top-k, Fan, Lewis and Dauphin, "Hierarchical neural story generation", 2018; top-p (nucleus), Holtzman et
     al., "The curious case of neural text degeneration", 2020.
@@ -55,7 +58,7 @@ def sample(
         state = model.begin(len(prompt))
         while place < tokens.shape[1] and not ended.all():
             logits, state = model(tokens[:, start:place], state)
-            kept = limited(allowed(logits[:, -1].float()), temperature, top_k, top_p)
+            kept = limited(allowed(logits[:, -1].float(), *never), temperature, top_k, top_p)
             if temperature == 0:
                 new = kept.argmax(dim=1)
             else:

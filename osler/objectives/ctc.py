@@ -36,7 +36,7 @@ class Transcription(Supervised):
     """
 
     task: Task
-    refused = frozenset({"confusion_matrix", "bleu", "perplexity"})
+    refused = frozenset({"confusion_matrix", "bleu", "perplexity", "bits_per_character"})
 
     def __init__(self, task: Task, criterion: nn.Module, metrics: Sequence[str] = ()):
         super().__init__(criterion, task, metrics)

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from torchmetrics import Metric
 
 # A table, and what takes sequences.
-NO_NUMBER_HERE = {"confusion_matrix", "bleu", "perplexity", "word_error_rate", "character_error_rate"}
+NO_NUMBER_HERE = {
+    "confusion_matrix",
+    "bleu",
+    "perplexity",
+    "bits_per_character",
+    "word_error_rate",
+    "character_error_rate",
+}
 
 
 class Supervised:

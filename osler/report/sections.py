@@ -183,6 +183,14 @@ def worst(files: RunFiles) -> str:
     return f'<ul class="cards">{"".join(cards)}</ul>'
 
 
+def samples(files: RunFiles) -> str:
+    found = files.evaluation.get("samples") or []
+    if not found:
+        return ""
+    head = list(dict.fromkeys(key for sample in found for key in sample))
+    return _table(Table(head, [[str(sample.get(key, "")) for key in head] for sample in found]), "worst")
+
+
 def network(files: RunFiles) -> str:
     rows = files.layers
     if not rows:
@@ -217,6 +225,7 @@ SECTIONS: dict[str, Callable[[RunFiles], str]] = {
     "Confusion matrix": confused,
     "Residuals": residuals,
     "Forecasts": forecasts,
+    "Samples": samples,
     "Worst predictions": worst,
     "Network": network,
     "How to reproduce": reproduce,

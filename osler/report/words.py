@@ -12,6 +12,7 @@ UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
 NAMES = {"r2": "R²", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "mape": "MAPE", "f1": "F1", "lr": "learning rate"}
 NAMES |= {"mse_standardised": "MSE, standardised", "mae_standardised": "MAE, standardised"}
 TASKS = {"binary": "binary classification", "multiclass": "classification", "multilabel": "multi-label classification"}
+TASKS |= {"language": "a language model", "translation": "translation into"}
 
 
 def escaped(value: Any) -> str:

@@ -14,16 +14,16 @@ from osler.metrics import metrics
 from osler.metrics.metrics import METRICS, better, metric
 from osler.metrics.tasks import default_metrics
 
-SEQUENCES = {"bleu", "perplexity", "word_error_rate", "character_error_rate"}
+SEQUENCES = {"bleu", "perplexity", "bits_per_character", "word_error_rate", "character_error_rate"}
 FITTING = {
     **{name: {"binary", "multiclass", "multilabel"} for name in METRICS},
     **{name: {"regression"} for name in ("mse", "rmse", "mae", "mape", "r2")},
     **{name: {"segmentation"} for name in ("iou", "dice")},
-    "accuracy": {"binary", "multiclass", "multilabel", "segmentation"},
+    "accuracy": {"binary", "multiclass", "multilabel", "segmentation", "language", "translation"},
     "top_k_accuracy": {"multiclass"},
     "balanced_accuracy": {"binary", "multiclass"},
 }
-KINDS = ("binary", "multiclass", "multilabel", "regression", "segmentation")
+KINDS = ("binary", "multiclass", "multilabel", "regression", "segmentation", "language", "translation")
 TASKS = [(n, k) for n in METRICS if n not in SEQUENCES for k in KINDS]
 OPTIONS = {"top_k_accuracy": {"k": 2}}
 
@@ -33,6 +33,8 @@ def batches(kind):
     for _ in range(3):
         if kind == "multiclass":
             yield torch.rand(20, 3, generator=generator).softmax(-1), torch.randint(3, (20,), generator=generator)
+        elif kind in ("language", "translation"):
+            yield torch.randn(20, 3, generator=generator), torch.randint(3, (20,), generator=generator)
         elif kind == "segmentation":
             yield torch.randint(3, (20,), generator=generator), torch.randint(4, (20,), generator=generator)
         elif kind == "regression":
@@ -43,7 +45,7 @@ def batches(kind):
 
 
 def sequence_batches(name):
-    if name == "perplexity":
+    if name in ("perplexity", "bits_per_character"):
         return [(torch.randn(2, 4, 5), torch.randint(5, (2, 4))) for _ in range(3)]
     if name == "bleu":
         return [(["the cat sat on the mat"], [["the cat sat on a mat"]]), (["a b c d e"], [["a b c d f"]])]
@@ -96,6 +98,7 @@ def test_conformance(name, kind):
 @pytest.mark.parametrize("name", METRICS)
 def test_better(name):
     lower = {"calibration_error", "mse", "rmse", "mae", "mape", "perplexity", "word_error_rate", "character_error_rate"}
+    lower |= {"bits_per_character"}
     if name == "confusion_matrix":
         with pytest.raises(InputError, match="neither"):
             better(name)
@@ -113,7 +116,7 @@ def test_better_by_alias():
 @pytest.mark.parametrize("kind", KINDS)
 def test_defaults_fit(kind):
     names = default_metrics(kind)
-    assert names[0] in {"accuracy", "rmse"}
+    assert names[0] in {"accuracy", "rmse", "perplexity"}
     for name in names:
         metric(name, kind=kind, outputs=3)
 

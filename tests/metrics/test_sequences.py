@@ -35,6 +35,22 @@ def test_perplexity_by_hand():
     assert nothing.compute().isnan()
 
 
+def test_bits_per_character_by_hand():
+    """Two bits a token, of four characters each; padding, 0, counts nowhere."""
+    uniform = metric("bits_per_character", kind="language", density=4)
+    uniform.update(torch.zeros(5, 4), torch.tensor([1, 2, 3, 0, 0]))
+    assert uniform.compute().item() == pytest.approx(0.5)
+    perplexity = metric("perplexity", kind="translation")
+    perplexity.update(torch.tensor([[9.0, -9.0], [0.0, 0.0]]), torch.tensor([0, 1]))
+    assert perplexity.compute().item() == pytest.approx(2)
+
+
+def test_accuracy_of_tokens_by_hand():
+    measured = metric("accuracy", kind="translation", outputs=3)
+    measured.update(torch.eye(3)[[1, 2, 1, 0]], torch.tensor([1, 1, 1, 0]))
+    assert measured.compute().item() == pytest.approx(2 / 3)
+
+
 def distance(a, b):
     """Levenshtein's, by its recursion."""
     row = list(range(len(b) + 1))
