@@ -110,6 +110,7 @@ def test_from_pictures_to_predicted_masks(tmp_path):
         model={"name": "unet", "width": 4, "batch_norm": True},
         lr=1e-2,
         epochs=30,
+        doctor=False,
         verbose=False,
         out=tmp_path / "r",
     )

@@ -67,7 +67,8 @@ def smallest(name: str) -> int | None:
     return None
 
 
-SMALLEST = {name: size for name in MODELS if (size := smallest(name))}
+# One of them reads pictures of sound, and writes a sequence.
+SMALLEST = {name: size for name in MODELS if (size := smallest(name)) and name != "conv_recurrent"}
 NAMES = sorted(SMALLEST)
 
 
