@@ -101,6 +101,7 @@ def _running(path: Path, target: Target, task: str | None) -> Source | None:
     from osler.data.corpus import find_corpus, is_running_text, read_corpus
     from osler.data.masks import find_masks
     from osler.data.pairs import find_pairs, is_pair_text, read_pair_folder, read_pair_table
+    from osler.data.text import find_texts
 
     folder, plain = path.is_dir(), path.suffix.lower() == ".txt"
     if task == "language":
@@ -110,7 +111,7 @@ def _running(path: Path, target: Target, task: str | None) -> Source | None:
     if task is not None:
         return None
     if folder:
-        if table_files(path) or find_masks(path):
+        if table_files(path) or packed_pictures(path) or find_masks(path) or find_texts(path):
             return None
         if find_pairs(path):
             return read_pair_folder(path, target)

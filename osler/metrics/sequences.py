@@ -48,7 +48,7 @@ def bits_per_character(
     """How many bits a language model needs to write down a character of a text.
 
     Formula: −mean log₂ p(token) / density; the density is how many characters a token has on average.
-    Shapes, ignore_index: as for perplexity. Defaults: density 1, for tokens that are characters.
+    Shapes: as for perplexity. Defaults: density 1, for tokens that are characters; ignore_index as for perplexity.
     Source: Graves, "Generating sequences with recurrent neural networks", 2013.
     """
     from osler.metrics.streaming import BitsPerCharacter
