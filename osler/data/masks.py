@@ -147,6 +147,8 @@ def _decode(picture: Path, mask: Path, out: NDArray[np.uint8]) -> str | None:
         with Image.open(picture) as beside:
             size = ImageOps.exif_transpose(beside).size if beside.getexif() else beside.size
         with Image.open(mask) as opened:
+            if opened.format == "JPEG":
+                return f"{mask}: JPEG changes values, which are classes here: save masks as PNG"
             if opened.mode not in ("L", "P", "1", "I;16", "I"):
                 return f"{mask}: a mask is grey or has a palette, its values being classes, but this is {opened.mode}"
             if opened.size != size:

@@ -77,6 +77,7 @@ def test_a_folder_per_class_is_no_pair(tmp_path):
         ),
         (lambda root: Image.new("RGB", (20, 16)).save(root / "masks" / "s3_mask.png"), "this is RGB"),
         (lambda root: (root / "masks" / "s3_mask.png").write_bytes(b"no"), "s3_mask.png: broken"),
+        (lambda root: Image.new("L", (20, 16)).save(root / "masks" / "s3_mask.png", "JPEG"), "JPEG changes values"),
         (lambda root: (root / "codes.txt").write_text("a\nb\n"), "holds the value 2, but the classes of .* 0, 1"),
         (lambda root: (root / "codes.txt").write_text("a\n"), "1 names of classes"),
         (lambda root: (root / "codes.txt").write_text("a\na\nb"), "'a' stands there twice"),
